@@ -1,0 +1,65 @@
+"""Runs `serving_default`, the signature that TFMA and servers call, over raw Examples."""
+
+import json
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import io_utils, path_utils
+
+from muwnet_fer.components.predictor import artifacts
+from muwnet_fer.data import fer2013
+
+EXAMPLES_KEY, MODEL_KEY, PREDICTIONS_KEY = "examples", "model", "predictions"
+SPLITS_KEY = "splits"
+_BATCH = 256
+_TRUTH_SPEC = {
+    fer2013.ROW_KEY: tf.io.FixedLenFeature([], tf.int64),
+    fer2013.LABEL_KEY: tf.io.FixedLenFeature([], tf.int64),
+}
+
+
+class Executor(base_executor.BaseExecutor):
+    """Writes the Predictions of the splits it is told."""
+
+    def Do(  # noqa: N802 (TFX's name)
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Reads `examples` and `model`, writes `predictions`."""
+        model_artifact = artifact_utils.get_single_instance(input_dict[MODEL_KEY])
+        model = tf.saved_model.load(path_utils.serving_model_path(model_artifact.uri))
+        predict = model.signatures["serving_default"]
+        predicted = []
+        for split in json.loads(exec_properties[SPLITS_KEY]):
+            uri = artifact_utils.get_split_uri(input_dict[EXAMPLES_KEY], split)
+            files = sorted(tf.io.gfile.glob(io_utils.all_files_pattern(uri)))
+            records = tf.data.TFRecordDataset(files, compression_type="GZIP")
+            predicted.append((split, predict_split(predict, records)))
+        artifacts.write(artifact_utils.get_single_uri(output_dict[PREDICTIONS_KEY]), predicted)
+
+
+def predict_split(predict, records: tf.data.Dataset) -> artifacts.PredictedSplit:
+    """Returns the predictions of a split, sorted by row.
+
+    Args:
+      predict: the signature, string [N] -> {"probabilities": float32 [N, 7]}.
+      records: serialized raw Examples.
+    """
+    rows, labels, probabilities = [], [], []
+    for batch in records.batch(_BATCH):
+        truth = tf.io.parse_example(batch, _TRUTH_SPEC)
+        rows.append(truth[fer2013.ROW_KEY].numpy())
+        labels.append(truth[fer2013.LABEL_KEY].numpy())
+        probabilities.append(predict(examples=batch)["probabilities"].numpy())
+    order = np.argsort(np.concatenate(rows))
+    return artifacts.PredictedSplit(
+        np.concatenate(rows)[order],
+        np.concatenate(labels)[order],
+        np.concatenate(probabilities)[order],
+    )

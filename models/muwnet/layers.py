@@ -1,0 +1,132 @@
+"""MuWNet's blocks (functions from tensor to tensor) and its augmentation (a Keras layer)."""
+
+import math
+
+import keras
+
+_BATCH_NORM_MOMENTUM = 0.9  # Keras' 0.99 lags behind in runs of tens of epochs
+
+
+def apply_convolution(x: keras.KerasTensor, filters: int, stride: int, name: str):
+    """VGG's unit: max pooling where the stride is 2, then 3x3 convolution, BN, ReLU.
+
+    Args:
+      x: float32 [N, height, width, channels].
+    """
+    if stride > 1:
+        x = keras.layers.MaxPooling2D(stride, padding="same", name=f"{name}_pool")(x)
+    x = _convolve(x, filters, 3, 1, f"{name}_conv")
+    return keras.layers.ReLU(name=f"{name}_relu")(x)
+
+
+def apply_separable(x: keras.KerasTensor, filters: int, stride: int, name: str):
+    """MobileNet's unit: 3x3 depthwise convolution, BN, ReLU, 1x1 convolution, BN, ReLU.
+
+    Args:
+      x: float32 [N, height, width, channels].
+    """
+    x = keras.layers.DepthwiseConv2D(
+        3, strides=stride, padding="same", use_bias=False, name=f"{name}_depthwise"
+    )(x)
+    x = _normalize(x, f"{name}_depthwise")
+    x = keras.layers.ReLU(name=f"{name}_depthwise_relu")(x)
+    x = _convolve(x, filters, 1, 1, f"{name}_pointwise")
+    return keras.layers.ReLU(name=f"{name}_pointwise_relu")(x)
+
+
+def apply_residual(x: keras.KerasTensor, filters: int, stride: int, name: str):
+    """ResNet's basic unit: two 3x3 convolutions with BN beside a shortcut, then ReLU.
+
+    Args:
+      x: float32 [N, height, width, channels].
+    """
+    shortcut = x
+    if stride > 1 or x.shape[-1] != filters:
+        shortcut = _convolve(x, filters, 1, stride, f"{name}_shortcut")
+    x = _convolve(x, filters, 3, stride, f"{name}_conv1")
+    x = keras.layers.ReLU(name=f"{name}_relu1")(x)
+    x = _convolve(x, filters, 3, 1, f"{name}_conv2")
+    x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
+    return keras.layers.ReLU(name=f"{name}_relu2")(x)
+
+
+def _convolve(x, filters: int, size: int, stride: int, name: str):
+    x = keras.layers.Conv2D(
+        filters,
+        size,
+        strides=stride,
+        padding="same",
+        use_bias=False,  # the batch normalisation's offset takes its place
+        kernel_initializer="he_normal",
+        name=name,
+    )(x)
+    return _normalize(x, name)
+
+
+def _normalize(x, name: str):
+    return keras.layers.BatchNormalization(momentum=_BATCH_NORM_MOMENTUM, name=f"{name}_bn")(x)
+
+
+@keras.saving.register_keras_serializable("muwnet_fer")
+class RandomAffine(keras.layers.Layer):
+    """Flips, shifts, zooms and rotates each image at random, in training only.
+
+    One affine map an image, so that pixels are interpolated once; the border's pixels fill what
+    the map leaves open.
+
+    Args:
+      flip: mirror half of the images.
+      shift: largest shift, as a fraction of the side, each axis.
+      zoom: scale in 1 +- zoom, each axis.
+      rotation: largest angle in degrees, either way.
+      seed: of the layer's generator.
+    """
+
+    def __init__(self, flip, shift, zoom, rotation, seed, **kwargs):
+        super().__init__(**kwargs)
+        self.flip, self.shift, self.zoom, self.rotation = flip, shift, zoom, rotation
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, images, training=False):
+        """float32 [N, height, width, channels] -> the same shape."""
+        if not training:
+            return images
+        size, height, width = keras.ops.shape(images)[0], images.shape[1], images.shape[2]
+        transforms = self._sample_transforms(size, height, width)
+        return keras.ops.image.affine_transform(
+            images, transforms, interpolation="bilinear", fill_mode="nearest"
+        )
+
+    def _sample_transforms(self, size, height: int, width: int):
+        """Returns float32 [size, 8]: the maps from output to input pixels, about the centre."""
+
+        def uniform(limit):
+            return keras.random.uniform((size,), -limit, limit, seed=self.seed_generator)
+
+        angle = uniform(self.rotation * math.pi / 180)
+        scale_x, scale_y = 1 + uniform(self.zoom), 1 + uniform(self.zoom)
+        shift_x, shift_y = uniform(self.shift * width), uniform(self.shift * height)
+        if self.flip:
+            scale_x = scale_x * keras.ops.sign(uniform(1.0))
+        cosine, sine = keras.ops.cos(angle), keras.ops.sin(angle)
+        a0, a1 = cosine * scale_x, -sine * scale_y
+        b0, b1 = sine * scale_x, cosine * scale_y
+        centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
+        a2 = centre_x + shift_x - a0 * centre_x - a1 * centre_y
+        b2 = centre_y + shift_y - b0 * centre_x - b1 * centre_y
+        zero = keras.ops.zeros_like(angle)
+        return keras.ops.stack([a0, a1, a2, b0, b1, b2, zero, zero], axis=1)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "flip": self.flip,
+            "shift": self.shift,
+            "zoom": self.zoom,
+            "rotation": self.rotation,
+            "seed": self.seed,
+        }

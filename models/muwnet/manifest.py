@@ -1,0 +1,51 @@
+"""The facts that a model carries about itself: `assets.extra/muwnet.json` of its SavedModel."""
+
+import pathlib
+import subprocess
+from typing import Any
+
+import keras
+
+from muwnet_fer.models.muwnet import config as muwnet_config
+
+
+def describe(
+    config: muwnet_config.MuWNetConfig,
+    model: keras.Model,
+    history: dict[str, list[float]],
+    lineage: dict[str, Any],
+) -> dict[str, Any]:
+    """Returns what a model was made from and how it did on PublicTest, ready for JSON.
+
+    Args:
+      lineage: profile, lineage, data MD5 and rows, source fingerprint.
+    """
+    best = max(range(len(history["val_accuracy"])), key=history["val_accuracy"].__getitem__)
+    return {
+        **lineage,
+        "commit": read_commit(),
+        "parameters": model.count_params(),
+        "seed": config.seed,
+        "epochs": config.epochs,
+        "best_epoch": best + 1,
+        "public_test_accuracy": history["val_accuracy"][best],
+        "public_test_contaminated": config.train_on_public_test,
+        "training_seconds": round(sum(history["seconds"])),
+    }
+
+
+def read_commit() -> str | None:
+    """Returns the checkout's commit, "-dirty" behind it where files differ; None outside git."""
+    root = pathlib.Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        return subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
+            cwd=root,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,54 @@
+"""build_muwnet: the paper's network, from 48x48 to 150x150. docs/muwnet.md lists its layers."""
+
+import dataclasses
+
+import keras
+
+from muwnet_fer.data import fer2013
+from muwnet_fer.models.muwnet import config as muwnet_config
+from muwnet_fer.models.muwnet import layers
+
+_BLOCKS = {
+    "convolution": layers.apply_convolution,
+    "separable": layers.apply_separable,
+    "residual": layers.apply_residual,
+}
+_INPUT_SIZES = range(fer2013.IMAGE_SIZE, 150 + 1)
+
+
+def build_muwnet(config: muwnet_config.MuWNetConfig) -> keras.Model:
+    """Returns the untrained network: uint8 [N, 48, 48] faces -> float32 [N, 7] probabilities.
+
+    Raises:
+      ValueError: for a size or block that MuWNet does not know.
+    """
+    if config.input_size not in _INPUT_SIZES:
+        raise ValueError(f"expected input_size from 48 to 150, got {config.input_size}")
+    side = fer2013.IMAGE_SIZE
+    image = keras.Input((side, side), dtype="uint8", name=fer2013.IMAGE_KEY)
+
+    # === Pixels ===
+    x = keras.layers.Reshape((side, side, 1), name="grey")(image)
+    x = keras.layers.Rescaling(1 / 255, name="rescale")(x)
+    # Before the scaling up: the same faces for a tenth of the work.
+    x = layers.RandomAffine(
+        **dataclasses.asdict(config.augmentation), seed=config.seed, name="augment"
+    )(x)
+    if config.input_size != side:
+        x = keras.layers.Resizing(config.input_size, config.input_size, name="resize")(x)
+
+    # === Stages ===
+    for position, stage in enumerate(config.stages, 1):
+        if stage.block not in _BLOCKS:
+            raise ValueError(f"expected a block of {tuple(_BLOCKS)}, got {stage.block!r}")
+        for repeat in range(1, stage.repeats + 1):
+            stride = stage.stride if repeat == 1 else 1
+            name = f"stage{position}_{stage.block}{repeat}"
+            x = _BLOCKS[stage.block](x, stage.filters, stride, name)
+
+    # === Head ===
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    x = keras.layers.Dense(config.fully_connected, activation="relu", name="fully_connected")(x)
+    x = keras.layers.Dropout(config.dropout, seed=config.seed, name="dropout")(x)
+    x = keras.layers.Dense(len(fer2013.EMOTIONS), activation="softmax", name="probabilities")(x)
+    return keras.Model(image, x, name="muwnet")

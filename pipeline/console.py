@@ -1,0 +1,56 @@
+"""What a run prints: our own lines on standard output, everybody else's in a log file."""
+
+import contextlib
+import datetime
+import logging
+import os
+import pathlib
+import sys
+import traceback
+from collections.abc import Iterator
+
+LOGGER = logging.getLogger("muwnet_fer")
+
+
+@contextlib.contextmanager
+def separate_output(log_dir: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Sends our log lines to standard output, all other output to a new log file; yields its path.
+
+    TensorFlow's C++ code writes past Python, so the file descriptors themselves are redirected.
+    """
+    log_dir.mkdir(parents=True, exist_ok=True)
+    now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")
+    log_path = log_dir / f"{now}.log"
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
+    stream = os.fdopen(os.dup(saved[1]), "w", buffering=1, encoding="utf-8", errors="replace")
+    log_file = open(log_path, "w", encoding="utf-8")
+    ours = logging.StreamHandler(stream)
+    copy = logging.StreamHandler(log_file)
+    level, propagate = LOGGER.level, LOGGER.propagate
+    LOGGER.setLevel(logging.INFO)
+    LOGGER.propagate = False
+    LOGGER.addHandler(ours)
+    LOGGER.addHandler(copy)
+    try:
+        for descriptor in saved:
+            os.dup2(log_file.fileno(), descriptor)
+        yield log_path
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for descriptor, original in saved.items():
+            os.dup2(original, descriptor)
+            os.close(original)
+        LOGGER.removeHandler(ours)
+        LOGGER.removeHandler(copy)
+        LOGGER.setLevel(level)
+        LOGGER.propagate = propagate
+        stream.close()
+        log_file.close()
+
+
+def log_traceback() -> None:
+    """Writes the traceback of the exception in hand to the log file alone."""
+    traceback.print_exc(file=sys.stderr)

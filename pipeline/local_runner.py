@@ -1,0 +1,105 @@
+"""Runs the pipeline on this machine.
+
+    muwnet-fer run
+    tfx pipeline create --engine=local --pipeline_path=pipeline/local_runner.py
+    tfx run create --engine=local --pipeline_name=muwnet-fer
+
+The `tfx` command passes no arguments: MUWNET_PROFILE, FER2013_CSV and MUWNET_OUTPUT stand for them.
+"""
+
+import os
+import sys
+
+# Before TensorFlow is imported: doubles training on CPUs without VNNI, where it is off by default.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+from muwnet_fer.data import csv_file  # noqa: E402
+from muwnet_fer.pipeline import config as pipeline_config  # noqa: E402
+from muwnet_fer.pipeline import console  # noqa: E402
+
+OK, CRASHED, BAD_INPUT, ANOMALY, NOT_BLESSED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+
+def run(
+    csv: str | None = None,
+    profile: str | None = None,
+    output: str | None = None,
+    to: str | None = None,
+) -> int:
+    """Runs the pipeline, or up to the component `to`; returns the exit code.
+
+    Args:
+      csv, profile, output: see `config.make_config`.
+      to: id of the last component to run, such as Trainer.
+    """
+    try:
+        config = pipeline_config.make_config(csv, profile, output)
+    except pipeline_config.ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    with console.separate_output(config.log_dir) as log_path:
+        exit_code = _run_with_messages(config, to)
+        if exit_code is not None:
+            console.LOGGER.info("full log  %s", log_path)
+    return exit_code or OK
+
+
+def _run_with_messages(config: pipeline_config.PipelineConfig, to: str | None) -> int | None:
+    """Turns every end into a message and an exit code; None where TFX only created the pipeline."""
+    # TFX takes ten seconds to import: what is wrong with the arguments was said before.
+    from muwnet_fer.components.anomaly_gate import executor as anomaly_gate
+    from muwnet_fer.models.muwnet import training
+    from muwnet_fer.pipeline import pipeline, tracked_runner
+
+    try:
+        runner = tracked_runner.TrackedLocalDagRunner(config, to)
+        records = runner.run(pipeline.create_pipeline(config))
+        return None if records is None else _report(config, records, to)
+    except pipeline_config.ConfigError as error:
+        console.LOGGER.info("error: %s", error)
+        return BAD_INPUT
+    except csv_file.MalformedCsvError as error:
+        console.LOGGER.info("bad input: %s", error)
+        return BAD_INPUT
+    except anomaly_gate.AnomalyError as error:
+        console.LOGGER.info("anomaly: %s", error)
+        return ANOMALY
+    except training.TrainingDivergedError as error:
+        console.log_traceback()
+        console.LOGGER.info("training diverged: %s", error)
+        return CRASHED
+    except KeyboardInterrupt:
+        console.LOGGER.info("interrupted: the same command goes on after the last component done")
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 (the last resort: a message in place of a traceback)
+        console.log_traceback()
+        console.LOGGER.info("crashed: %s: %s", type(error).__name__, error)
+        return CRASHED
+
+
+def _report(config: pipeline_config.PipelineConfig, records: dict, to: str | None) -> int:
+    """Prints the verdict; returns the exit code."""
+    if "Pusher" not in records:
+        console.LOGGER.info("ended after %s as asked; nothing was judged or pushed", to)
+        return OK
+    from muwnet_fer.pipeline import profiles, verdict
+
+    result = verdict.read_verdict(config.gates, records)
+    console.LOGGER.info("\n%s\n", result.f1_table)
+    if low_floors := profiles.explain_low_floors(config.gates):
+        console.LOGGER.info("note      %s", low_floors)
+    if not result.blessed:
+        console.LOGGER.info("verdict   not blessed: %s", "; ".join(result.failed_gates))
+        console.LOGGER.info("pushed    nothing; earlier versions are as they were")
+        return NOT_BLESSED
+    console.LOGGER.info("verdict   blessed")
+    version_path = config.serving_model_dir / result.version
+    if result.unchanged:
+        console.LOGGER.info("pushed    unchanged, version %s (%s)", result.version, version_path)
+    else:
+        console.LOGGER.info("pushed    version %s (%s)", result.version, version_path)
+    return OK
+
+
+if __name__ == "__main__":
+    sys.exit(run(profile=os.environ.get("MUWNET_PROFILE"), output=os.environ.get("MUWNET_OUTPUT")))

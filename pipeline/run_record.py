@@ -1,0 +1,53 @@
+"""What ML Metadata knows of one run: each node's state and outputs."""
+
+import dataclasses
+
+from ml_metadata import metadata_store
+from ml_metadata.proto import metadata_store_pb2
+
+_PIPELINE_RUN = "pipeline_run"
+_NODE = "node"
+
+
+@dataclasses.dataclass(frozen=True)
+class NodeRecord:
+    """One node's execution: `outputs` holds its artifacts by key."""
+
+    state: int  # metadata_store_pb2.Execution.State
+    outputs: dict[str, list[metadata_store_pb2.Artifact]]
+
+    @property
+    def cached(self) -> bool:
+        return self.state == metadata_store_pb2.Execution.CACHED
+
+    @property
+    def succeeded(self) -> bool:
+        return self.cached or self.state == metadata_store_pb2.Execution.COMPLETE
+
+
+def read_node(
+    store: metadata_store.MetadataStore, pipeline_name: str, run_id: str, node_id: str
+) -> NodeRecord | None:
+    """Returns the record of a node in a run, None where it has none."""
+    run = store.get_context_by_type_and_name(_PIPELINE_RUN, run_id)
+    node = store.get_context_by_type_and_name(_NODE, f"{pipeline_name}.{node_id}")
+    if run is None or node is None:
+        return None
+    of_node = {execution.id for execution in store.get_executions_by_context(node.id)}
+    executions = [e for e in store.get_executions_by_context(run.id) if e.id in of_node]
+    if not executions:
+        return None
+    execution = max(executions, key=lambda execution: execution.id)
+    events = [
+        event
+        for event in store.get_events_by_execution_ids([execution.id])
+        if event.type in (metadata_store_pb2.Event.OUTPUT, metadata_store_pb2.Event.INTERNAL_OUTPUT)
+    ]
+    artifacts = {
+        artifact.id: artifact
+        for artifact in store.get_artifacts_by_id([event.artifact_id for event in events])
+    }
+    outputs: dict[str, list[metadata_store_pb2.Artifact]] = {}
+    for event in events:
+        outputs.setdefault(event.path.steps[0].key, []).append(artifacts[event.artifact_id])
+    return NodeRecord(execution.last_known_state, outputs)

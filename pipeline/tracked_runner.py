@@ -1,0 +1,92 @@
+"""TrackedLocalDagRunner: TFX's local runner, with a line a component and a verdict at the end."""
+
+import copy
+import datetime
+import time
+
+from tfx.dsl.compiler import constants
+from tfx.orchestration import metadata
+from tfx.orchestration.local import local_dag_runner
+from tfx.orchestration.portable import runtime_parameter_utils
+from tfx.proto.orchestration import pipeline_pb2
+
+from muwnet_fer.pipeline import config as pipeline_config
+from muwnet_fer.pipeline import console, run_record
+
+
+class ComponentFailedError(RuntimeError):
+    """A component that ended without success and without raising."""
+
+
+class TrackedLocalDagRunner(local_dag_runner.LocalDagRunner):
+    """Runs node by node. All that must only happen in a real run hangs on `run_with_ir`: the `tfx`
+    command replaces `run` by one that does nothing when it creates a pipeline.
+
+    Args:
+      config: of the run.
+      to: id of the last node to run, None for all.
+    """
+
+    def __init__(self, config: pipeline_config.PipelineConfig, to: str | None = None):
+        super().__init__()
+        self._config = config
+        self._to = to
+
+    def run_with_ir(
+        self,
+        pipeline: pipeline_pb2.Pipeline,
+        run_options: pipeline_pb2.RunOptions | None = None,
+    ) -> dict[str, run_record.NodeRecord]:
+        """Runs the nodes in order, returns their records by node id.
+
+        Raises:
+          ConfigError: where `to` is no node.
+          Exception: whatever a component raised.
+          ComponentFailedError: where one failed without raising.
+        """
+        node_ids = [node.pipeline_node.node_info.id for node in pipeline.nodes]
+        if self._to is not None and self._to not in node_ids:
+            raise pipeline_config.ConfigError(
+                f"expected --to to name a component of {', '.join(node_ids)}, got {self._to!r}"
+            )
+        run_id = datetime.datetime.now().isoformat()
+        # All nodes share one run: the parent class would begin another at every call.
+        runtime_parameter_utils.substitute_runtime_parameter(
+            pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}
+        )
+        for line in self._config.description.splitlines():
+            console.LOGGER.info("%s", line)
+        width = max(map(len, node_ids))
+        records = {}
+        for node_id in node_ids:
+            started = time.monotonic()
+            try:
+                super().run_with_ir(_only(pipeline, node_id), run_options)
+                records[node_id] = self._read_record(pipeline, run_id, node_id)
+            except BaseException:
+                seconds = time.monotonic() - started
+                console.LOGGER.info("%-*s  failed after %.1f s", width, node_id, seconds)
+                raise
+            took = f"{time.monotonic() - started:.1f} s"
+            took = "cached" if records[node_id].cached else took
+            console.LOGGER.info("%-*s  %s", width, node_id, took)
+            if node_id == self._to:
+                break
+        return records
+
+    def _read_record(self, pipeline, run_id: str, node_id: str) -> run_record.NodeRecord:
+        connection = metadata.sqlite_metadata_connection_config(str(self._config.metadata_path))
+        with metadata.Metadata(connection) as handle:
+            record = run_record.read_node(handle.store, pipeline.pipeline_info.id, run_id, node_id)
+        if record is None or not record.succeeded:
+            raise ComponentFailedError(f"{node_id} did not succeed")
+        return record
+
+
+def _only(pipeline: pipeline_pb2.Pipeline, node_id: str) -> pipeline_pb2.Pipeline:
+    """Returns a copy in which all other nodes are skipped."""
+    copied = copy.deepcopy(pipeline)
+    for node in copied.nodes:
+        if node.pipeline_node.node_info.id != node_id:
+            node.pipeline_node.execution_options.skip.SetInParent()
+    return copied

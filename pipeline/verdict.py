@@ -1,0 +1,111 @@
+"""The verdict of a run that reached the Pusher, read from the artifacts that it recorded."""
+
+import dataclasses
+
+import tabulate
+import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import validation_result_pb2
+
+from muwnet_fer.data import fer2013
+from muwnet_fer.pipeline import profiles, run_record
+
+_CANDIDATE, _BASELINE = "candidate", "baseline"  # TFMA's names where there are two models
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """How a run ended.
+
+    `version` is the pushed one, None where nothing was pushed; `unchanged` means that the Pusher's
+    part came from the cache, so that no version was written now.
+    """
+
+    blessed: bool
+    version: str | None
+    unchanged: bool
+    failed_gates: tuple[str, ...]
+    f1_table: str
+
+
+def read_verdict(gates: profiles.Gates, records: dict[str, run_record.NodeRecord]) -> Verdict:
+    """Returns the verdict of a run.
+
+    Args:
+      gates: that the run was held against.
+      records: of its nodes, with Evaluator and Pusher among them.
+    """
+    (evaluation,) = records["Evaluator"].outputs["evaluation"]
+    (blessing,) = records["Evaluator"].outputs["blessing"]
+    (pushed_model,) = records["Pusher"].outputs["pushed_model"]
+    blessed = blessing.custom_properties["blessed"].int_value == 1
+    pushed = pushed_model.custom_properties["pushed"].int_value == 1
+    candidate, baseline = read_figures(evaluation.uri)
+    return Verdict(
+        blessed,
+        pushed_model.custom_properties["pushed_version"].string_value if pushed else None,
+        records["Pusher"].cached,
+        tuple(list_failures(tfma.load_validation_result(evaluation.uri))),
+        format_table(gates, candidate, baseline),
+    )
+
+
+def read_figures(evaluation_uri: str) -> tuple[dict[str, float], dict[str, float] | None]:
+    """Returns the overall figures of the candidate and, where there was one, of the baseline."""
+    names = {spec.name for spec in tfma.load_eval_result(evaluation_uri).config.model_specs}
+    if _BASELINE not in names:
+        return _read_overall(evaluation_uri, None), None
+    return _read_overall(evaluation_uri, _CANDIDATE), _read_overall(evaluation_uri, _BASELINE)
+
+
+def _read_overall(evaluation_uri: str, model_name: str | None) -> dict[str, float]:
+    result = tfma.load_eval_result(evaluation_uri, model_name=model_name)
+    return {
+        name: value["doubleValue"]
+        for name, value in result.get_metrics_for_slice(()).items()
+        if "doubleValue" in value
+    }
+
+
+def format_table(
+    gates: profiles.Gates, candidate: dict[str, float], baseline: dict[str, float] | None
+) -> str:
+    """Returns accuracy and each emotion's F1 beside their floors and the baseline's figures."""
+    rows = []
+    gated = [("accuracy", gates.accuracy, None)]
+    gated += [(f"f1_{e}", gates.f1[e], gates.largest_drop[e]) for e in fer2013.EMOTIONS]
+    for figure, floor, largest_drop in gated:
+        value = candidate[figure]
+        row = [figure.replace("f1_", "F1 "), value, floor, "ok" if value >= floor else "too low"]
+        if baseline:
+            change = value - baseline[figure]
+            held = largest_drop is None or change >= -largest_drop
+            row += [baseline[figure], change, "ok" if held else "fell"]
+        rows.append(row)
+    headers = ["private_test", "candidate", "floor", ""]
+    formats = ["", ".3f", ".2f", ""]
+    if baseline:
+        headers += ["blessed", "change", ""]
+        formats += [".3f", "+.3f", ""]
+    return tabulate.tabulate(rows, headers, floatfmt=formats)
+
+
+def list_failures(validation: validation_result_pb2.ValidationResult) -> list[str]:
+    """Returns a sentence for each gate that TFMA found failed."""
+    sentences = []
+    for in_slice in validation.metric_validations_per_slice:
+        for failure in in_slice.failures:
+            name = failure.metric_key.name.replace("f1_", "F1 ")
+            threshold = failure.metric_threshold
+            if not failure.HasField("metric_value"):
+                sentences.append(f"{name}: not measured")
+                continue
+            value = failure.metric_value.double_value.value
+            if threshold.HasField("change_threshold"):
+                largest = -threshold.change_threshold.absolute.value
+                sentences.append(
+                    f"{name} fell by {-value:.3f} below the blessed model, at most {largest:.2f}"
+                )
+            else:
+                floor = threshold.value_threshold.lower_bound.value
+                sentences.append(f"{name} is {value:.3f}, expected at least {floor:.2f}")
+    return sorted(sentences)

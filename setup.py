@@ -1,0 +1,21 @@
+"""The one unusual line: the repository's root is the package `muwnet_fer` (package_dir)."""
+
+import setuptools
+
+FOLDERS = (
+    "components",
+    "components.anomaly_gate",
+    "components.fer2013_example_gen",
+    "components.predictor",
+    "components.curated_schema_gen",
+    "data",
+    "models",
+    "models.muwnet",
+    "pipeline",
+)
+
+setuptools.setup(
+    package_dir={"muwnet_fer": "."},
+    packages=["muwnet_fer", *(f"muwnet_fer.{folder}" for folder in FOLDERS)],
+    package_data={"muwnet_fer.data": ["schema.pbtxt"]},
+)
