@@ -9,7 +9,7 @@ import pathlib
 import re
 
 from muwnet_fer.data import csv_file, synthetic
-from muwnet_fer.pipeline import profiles
+from muwnet_fer.pipeline import profiles, source_fingerprint
 
 PIPELINE_NAME = "muwnet-fer"
 DEFAULT_CSV = pathlib.Path("data/raw/fer2013.csv")
@@ -51,11 +51,9 @@ class PipelineConfig:
     @property
     def gates(self) -> profiles.Gates:
         """The profile's gates for this data."""
-        known = self.lineage in (SAMPLE_LINEAGE, FER2013_LINEAGE)
-        elsewhere = self.profile.gates_elsewhere
-        if elsewhere is None or (known and self.lineage == SAMPLE_LINEAGE):
+        if self.lineage == SAMPLE_LINEAGE:
             return self.profile.gates
-        return elsewhere
+        return self.profile.gates_off_sample or self.profile.gates
 
     @property
     def description(self) -> str:
@@ -88,8 +86,10 @@ def make_config(
     path = _find_csv(csv)
     if path is None:
         folder = _claim(output, SAMPLE_LINEAGE)
-        path = folder / "sample.csv"
-        synthetic.synthesize(path, SAMPLE_ROWS, SAMPLE_SEED)
+        # Named by the code that drew it: a file that is there is the one this code would draw.
+        path = folder / f"sample-{source_fingerprint.compute(synthetic.__name__)}.csv"
+        if not path.exists():
+            synthetic.synthesize(path, SAMPLE_ROWS, SAMPLE_SEED)
         data, lineage = csv_file.identify(path), SAMPLE_LINEAGE
     else:
         try:

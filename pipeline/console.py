@@ -9,6 +9,8 @@ import sys
 import traceback
 from collections.abc import Iterator
 
+from absl import logging as absl_logging
+
 LOGGER = logging.getLogger("muwnet_fer")
 
 
@@ -26,13 +28,13 @@ def separate_output(log_dir: pathlib.Path) -> Iterator[pathlib.Path]:
     saved = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
     stream = os.fdopen(os.dup(saved[1]), "w", buffering=1, encoding="utf-8", errors="replace")
     log_file = open(log_path, "w", encoding="utf-8")
-    ours = logging.StreamHandler(stream)
-    copy = logging.StreamHandler(log_file)
-    level, propagate = LOGGER.level, LOGGER.propagate
+    ours, everybodys = logging.StreamHandler(stream), logging.StreamHandler(log_file)
+    everybodys.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
     LOGGER.setLevel(logging.INFO)
-    LOGGER.propagate = False
     LOGGER.addHandler(ours)
-    LOGGER.addHandler(copy)
+    root.addHandler(everybodys)
+    absl_logging.set_verbosity(absl_logging.INFO)  # TFX's logger
     try:
         for descriptor in saved:
             os.dup2(log_file.fileno(), descriptor)
@@ -44,9 +46,7 @@ def separate_output(log_dir: pathlib.Path) -> Iterator[pathlib.Path]:
             os.dup2(original, descriptor)
             os.close(original)
         LOGGER.removeHandler(ours)
-        LOGGER.removeHandler(copy)
-        LOGGER.setLevel(level)
-        LOGGER.propagate = propagate
+        root.removeHandler(everybodys)
         stream.close()
         log_file.close()
 

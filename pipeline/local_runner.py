@@ -89,7 +89,9 @@ def _report(config: pipeline_config.PipelineConfig, records: dict, to: str | Non
     if low_floors := profiles.explain_low_floors(config.gates):
         console.LOGGER.info("note      %s", low_floors)
     if not result.blessed:
-        console.LOGGER.info("verdict   not blessed: %s", "; ".join(result.failed_gates))
+        console.LOGGER.info("verdict   not blessed:")
+        for failed_gate in result.failed_gates:
+            console.LOGGER.info("          %s", failed_gate)
         console.LOGGER.info("pushed    nothing; earlier versions are as they were")
         return NOT_BLESSED
     console.LOGGER.info("verdict   blessed")

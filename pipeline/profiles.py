@@ -24,9 +24,8 @@ class Profile:
     name: str
     muwnet: muwnet_config.MuWNetConfig
     gates: Gates
-    # Where the data is neither the sample nor what the floors were set for.
-    gates_elsewhere: Gates | None
     expected_time: str
+    gates_off_sample: Gates | None = None  # where `gates` are meant for the drawn sample alone
 
 
 # 3 points are two standard errors of most classes' F1; 55 private faces show disgust, and one of
@@ -48,10 +47,10 @@ _FER2013_GATES = Gates(
     largest_drop=_LARGEST_DROP,
 )
 _SAMPLE_GATES = Gates(0.60, dict.fromkeys(fer2013.EMOTIONS, 0.60), _LARGEST_DROP)
-# `smoke` trains too little for FER2013's floors; a fifth of them only shows that it runs.
-_SMOKE_ELSEWHERE_GATES = Gates(
-    _FER2013_GATES.accuracy / 5,
-    {emotion: floor / 5 for emotion, floor in _FER2013_GATES.f1.items()},
+# `smoke` trains too little for FER2013's floors: half of them tell a network from a coin.
+_SMOKE_OFF_SAMPLE_GATES = Gates(
+    _FER2013_GATES.accuracy / 2,
+    {emotion: floor / 2 for emotion, floor in _FER2013_GATES.f1.items()},
     _LARGEST_DROP,
 )
 
@@ -62,22 +61,22 @@ PROFILES = {
             "smoke",
             muwnet_config.SMOKE,
             _SAMPLE_GATES,
-            _SMOKE_ELSEWHERE_GATES,
             "3 minutes on 2 CPU cores with the sample",
+            _SMOKE_OFF_SAMPLE_GATES,
         ),
-        Profile(
-            "cpu", muwnet_config.CPU, _FER2013_GATES, None, "1 hour on 2 CPU cores with FER2013"
-        ),
-        Profile("paper-1", muwnet_config.PAPER_1, _FER2013_GATES, None, "days on a GPU"),
-        Profile("paper-2", muwnet_config.PAPER_2, _FER2013_GATES, None, "days on a GPU"),
+        Profile("cpu", muwnet_config.CPU, _FER2013_GATES, "1 hour on 2 CPU cores with FER2013"),
+        Profile("paper-1", muwnet_config.PAPER_1, _FER2013_GATES, "days on a GPU"),
+        Profile("paper-2", muwnet_config.PAPER_2, _FER2013_GATES, "days on a GPU"),
     )
 }
 
 
 def explain_low_floors(gates: Gates) -> str | None:
-    """Returns how far floors lie below FER2013's own, None where none does."""
-    gaps = {emotion: _FER2013_GATES.f1[emotion] - floor for emotion, floor in gates.f1.items()}
-    if max(gaps.values()) <= 0:
+    """Returns how far F1 floors lie below FER2013's own, None where they are not `smoke`'s."""
+    if gates is not _SMOKE_OFF_SAMPLE_GATES:
         return None
-    listed = ", ".join(f"{emotion} by {gap:.2f}" for emotion, gap in gaps.items())
-    return f"this profile's F1 floors are low, below those of `cpu`: {listed}"
+    gaps = ", ".join(
+        f"{emotion} by {_FER2013_GATES.f1[emotion] - floor:.2f}"
+        for emotion, floor in gates.f1.items()
+    )
+    return f"F1 floors of this profile are low, below those of `cpu`: {gaps}"

@@ -1,12 +1,10 @@
 """Reads every split's anomalies and raises them as one table."""
 
-import os
 from typing import Any
 
 import tabulate
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import types
-from tfx.components.example_validator import executor as example_validator
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
@@ -33,10 +31,7 @@ class Executor(base_executor.BaseExecutor):
         artifact = artifact_utils.get_single_instance(input_dict[ANOMALIES_KEY])
         found = []
         for split in artifact_utils.decode_split_names(artifact.split_names):
-            path = os.path.join(
-                artifact_utils.get_split_uri([artifact], split),
-                example_validator.DEFAULT_FILE_NAME,
-            )
+            path = io_utils.get_only_uri_in_dir(artifact_utils.get_split_uri([artifact], split))
             anomalies = anomalies_pb2.Anomalies()
             anomalies.ParseFromString(io_utils.read_bytes_file(path))
             found += [(split, *row) for row in list_anomalies(anomalies)]

@@ -27,6 +27,7 @@ def load_split(file_patterns: list[str], feature_spec: dict) -> Split:
 
     Raises:
       FileNotFoundError: where the patterns match no file.
+      ValueError: where the files hold no Example.
     """
 
     def parse(records):
@@ -47,6 +48,8 @@ def load_split(file_patterns: list[str], feature_spec: dict) -> Split:
         .cache()
     )
     size = int(dataset.reduce(0, lambda count, _: count + 1))  # fills the cache, too
+    if not size:
+        raise ValueError(f"expected transformed Examples, got none in {files}")
     return Split(dataset, size)
 
 

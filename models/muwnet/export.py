@@ -1,5 +1,6 @@
 """The SavedModel and its serving signatures: the only serving preprocessing there is."""
 
+import functools
 import json
 import pathlib
 from typing import Any
@@ -23,7 +24,10 @@ class ServingModule(tf.Module):
 
     def __init__(self, model: keras.Model, transform_output: tft.TFTransformOutput):
         super().__init__()
-        self.model = model
+        # The model itself stays untracked: TensorFlow would export each Keras 3 variable twice, and
+        # TensorFlow Serving restore only the copy that no function reads (keras-team/keras#20095).
+        self._weights = [weight.value for weight in model.weights]
+        self._predict = functools.partial(model, training=False)
         # TFT's layer is a Keras 2 object: it may stand beside a Keras 3 model, not within it.
         self.transform = transform_output.transform_features_layer()
         self._image_spec = {
@@ -43,7 +47,7 @@ class ServingModule(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None, *_FACE], tf.uint8, name="image")])
     def predict_faces(self, image):
         """Grey faces, 48x48."""
-        probabilities = self.model(image, training=False)
+        probabilities = self._predict(image)
         class_id = tf.argmax(probabilities, axis=1)
         return {
             "probabilities": probabilities,

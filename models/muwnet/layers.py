@@ -26,7 +26,13 @@ def apply_separable(x: keras.KerasTensor, filters: int, stride: int, name: str):
       x: float32 [N, height, width, channels].
     """
     x = keras.layers.DepthwiseConv2D(
-        3, strides=stride, padding="same", use_bias=False, name=f"{name}_depthwise"
+        3,
+        strides=stride,
+        padding="same",
+        use_bias=False,
+        # He's initialisation for nine inputs; Keras counts those of all channels as one's own.
+        depthwise_initializer=keras.initializers.RandomNormal(stddev=math.sqrt(2 / 9)),
+        name=f"{name}_depthwise",
     )(x)
     x = _normalize(x, f"{name}_depthwise")
     x = keras.layers.ReLU(name=f"{name}_depthwise_relu")(x)
@@ -108,7 +114,7 @@ class RandomAffine(keras.layers.Layer):
         scale_x, scale_y = 1 + uniform(self.zoom), 1 + uniform(self.zoom)
         shift_x, shift_y = uniform(self.shift * width), uniform(self.shift * height)
         if self.flip:
-            scale_x = scale_x * keras.ops.sign(uniform(1.0))
+            scale_x = keras.ops.where(uniform(1.0) < 0, -scale_x, scale_x)
         cosine, sine = keras.ops.cos(angle), keras.ops.sin(angle)
         a0, a1 = cosine * scale_x, -sine * scale_y
         b0, b1 = sine * scale_x, cosine * scale_y

@@ -41,8 +41,8 @@ def decode_images(encoded: tf.Tensor) -> tf.Tensor:
 
 def decode_transformed(image: tf.Tensor) -> tf.Tensor:
     """Turns Transform's output back into pixels: string [N] -> uint8 [N, 48, 48]."""
-    pixels = tf.io.decode_raw(image, tf.uint8, fixed_length=fer2013.PIXELS)
-    return tf.reshape(pixels, (-1, _SIDE, _SIDE))
+    # The batch's size, not -1: bytes of another length are an error, an empty batch is none.
+    return tf.reshape(tf.io.decode_raw(image, tf.uint8), (tf.shape(image)[0], _SIDE, _SIDE))
 
 
 def _decode_image(encoded: tf.Tensor) -> tf.Tensor:

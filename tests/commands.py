@@ -1,0 +1,34 @@
+"""Runs the project's commands as a user would, in processes of their own."""
+
+import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).parents[1]
+BIN = pathlib.Path(sys.executable).parent
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """A finished process."""
+
+    exit_code: int
+    output: str  # standard output and error as one
+
+
+def run_command(*arguments, cwd: pathlib.Path, **environment: str) -> Command:
+    """Runs a command of this environment, with no data or profile but what is given."""
+    env = {k: v for k, v in os.environ.items() if k not in ("FER2013_CSV", "MUWNET_PROFILE")}
+    env |= {"PATH": f"{BIN}{os.pathsep}{env['PATH']}", **environment}
+    finished = subprocess.run(
+        [str(argument) for argument in arguments],
+        cwd=cwd,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    return Command(finished.returncode, finished.stdout)

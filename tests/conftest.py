@@ -1,0 +1,75 @@
+"""Fixtures shared by all tests; the whole pipeline runs once, for all that start from there."""
+
+import dataclasses
+import os
+import pathlib
+
+import pytest
+
+# As the runner does, before any test imports TensorFlow.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from muwnet_fer.data import synthetic  # noqa: E402
+from muwnet_fer.tests import commands  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def small_csv(tmp_path_factory) -> pathlib.Path:
+    """A drawn CSV of 210 rows: 168 train, 21 public_test, 21 private_test."""
+    path = tmp_path_factory.mktemp("data") / "small.csv"
+    synthetic.synthesize(path, 210, seed=7)
+    return path
+
+
+@pytest.fixture(scope="session")
+def fer2013_csv() -> pathlib.Path:
+    """The real FER2013; where FER2013_CSV does not name it, the test is skipped."""
+    path = os.environ.get("FER2013_CSV")
+    if not path:
+        pytest.skip("FER2013_CSV is not set")
+    return pathlib.Path(path)
+
+
+@dataclasses.dataclass(frozen=True)
+class SmokeRun:
+    """The pipeline run once on the sample through the `tfx` command."""
+
+    workspace: pathlib.Path  # the working directory of the commands
+    output: pathlib.Path
+    created: commands.Command
+    existed_after_create: frozenset[str]
+    run: commands.Command
+
+    def versions(self) -> list[str]:
+        return sorted(path.name for path in (self.output / "serving_model").iterdir())
+
+    def evaluated_model(self) -> pathlib.Path:
+        return self.output / "serving_model" / self.versions()[0]
+
+
+@pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory) -> SmokeRun:
+    workspace = tmp_path_factory.mktemp("smoke")
+    output = workspace / "output"
+    environment = {"MUWNET_OUTPUT": str(output), "LOCAL_HOME": str(workspace / "tfx")}
+    created = commands.run_command(
+        "tfx",
+        "pipeline",
+        "create",
+        "--engine=local",
+        f"--pipeline_path={commands.ROOT / 'pipeline' / 'local_runner.py'}",
+        cwd=workspace,
+        **environment,
+    )
+    existed = frozenset(path.name for path in output.iterdir()) if output.exists() else frozenset()
+    run = commands.run_command(
+        "tfx",
+        "run",
+        "create",
+        "--engine=local",
+        "--pipeline_name=muwnet-fer",
+        cwd=workspace,
+        **environment,
+    )
+    return SmokeRun(workspace, output, created, existed, run)

@@ -1,0 +1,208 @@
+"""The SavedModel: its signatures agree with the network and with one another, wherever loaded."""
+
+import ast
+import dataclasses
+import json
+import pathlib
+import subprocess
+import sys
+
+import cv2
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from muwnet_fer.data import fer2013
+from muwnet_fer.models.muwnet import examples, export
+from muwnet_fer.models.muwnet import model as muwnet_model
+
+MANIFEST = {"profile": "tiny", "best_epoch": 3, "public_test_accuracy": 0.5}
+SCRIPT = pathlib.Path(__file__).with_name("serve_in_fresh_process.py")
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    path: str
+    model: keras.Model
+    signatures: dict
+    probabilities: np.ndarray  # of the network itself, for the faces of `transformed`
+
+
+@pytest.fixture(scope="module")
+def exported(transformed, tiny_config, tmp_path_factory) -> Exported:
+    keras.utils.set_random_seed(2)
+    model = muwnet_model.build_muwnet(tiny_config)
+    # Untrained, it would give all faces much the same probabilities: spread and centre its logits.
+    head = model.get_layer("probabilities")
+    features = keras.Model(model.input, head.input)(transformed.faces, training=False)
+    kernel = head.kernel * (2 / np.std(features @ head.kernel, axis=0))
+    head.set_weights([kernel, -np.mean(features @ kernel, axis=0)])
+    path = str(tmp_path_factory.mktemp("export") / "serving")
+    export.save(model, transformed.output, MANIFEST, path)
+    probabilities = model(transformed.faces, training=False).numpy()
+    return Exported(path, model, tf.saved_model.load(path).signatures, probabilities)
+
+
+def encode_example(features: dict) -> bytes:
+    """Serializes raw features as an Example: bytes, floats or integers by their first value."""
+
+    def to_feature(values):
+        if isinstance(values[0], bytes):
+            return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+        if isinstance(values[0], float):
+            return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+    features = {key: to_feature(values) for key, values in features.items()}
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
+def list_images(transformed) -> list[bytes]:
+    return [row["image"][0] for row in transformed.rows]
+
+
+def assert_same(outputs, expected: np.ndarray) -> None:
+    """Checks all three outputs against the expected probabilities."""
+    np.testing.assert_allclose(outputs["probabilities"], expected, atol=1e-5)
+    classes = expected.argmax(axis=1)
+    assert np.asarray(outputs["class_id"]).tolist() == classes.tolist()
+    labels = [fer2013.EMOTIONS[i].encode() for i in classes]
+    assert np.asarray(outputs["label"]).tolist() == labels
+
+
+# === Signatures ===
+
+
+def test_signatures_have_the_documented_inputs_and_outputs(exported):
+    inputs = {
+        name: signature.structured_input_signature[1]
+        for name, signature in exported.signatures.items()
+    }
+    assert inputs == {
+        "serving_default": {"examples": tf.TensorSpec([None], tf.string, "examples")},
+        "predict_images": {"image": tf.TensorSpec([None], tf.string, "image")},
+        "predict_faces": {"image": tf.TensorSpec([None, 48, 48], tf.uint8, "image")},
+    }
+    for signature in exported.signatures.values():
+        outputs = {
+            name: (spec.dtype, spec.shape.as_list())
+            for name, spec in signature.structured_outputs.items()
+        }
+        assert outputs == {
+            "probabilities": (tf.float32, [None, 7]),
+            "class_id": (tf.int64, [None]),
+            "label": (tf.string, [None]),
+        }
+
+
+def test_faces_of_the_tests_fall_into_different_classes(exported):
+    assert len(set(exported.probabilities.argmax(axis=1))) >= 3
+
+
+# === One answer on every road ===
+
+
+def test_predict_faces_agrees_with_the_network(exported, transformed):
+    outputs = exported.signatures["predict_faces"](image=tf.constant(transformed.faces))
+    assert_same(outputs, exported.probabilities)
+    np.testing.assert_allclose(outputs["probabilities"].numpy().sum(axis=1), 1, atol=1e-5)
+
+
+def test_predict_images_agrees_with_the_network(exported, transformed):
+    outputs = exported.signatures["predict_images"](image=tf.constant(list_images(transformed)))
+    assert_same(outputs, exported.probabilities)
+
+
+def test_training_s_own_input_agrees_with_serving(exported, transformed):
+    spec = transformed.output.transformed_feature_spec()
+    split = examples.load_split([transformed.examples], spec)
+    images, labels = next(iter(split.dataset.batch(7)))
+    # Row i shows emotion i.
+    expected = exported.probabilities[labels.numpy()]
+    np.testing.assert_allclose(exported.model(images, training=False), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("features", ["image only", "all raw features"])
+def test_serialized_examples_agree_with_the_network(exported, transformed, features):
+    rows = transformed.rows
+    if features == "image only":
+        rows = [{"image": row["image"]} for row in rows]
+    serialized = tf.constant([encode_example(row) for row in rows])
+    outputs = exported.signatures["serving_default"](examples=serialized)
+    assert_same(outputs, exported.probabilities)
+
+
+def test_label_of_a_row_does_not_leak_into_its_prediction(exported, transformed):
+    rows = [{**row, "emotion": [6 - row["emotion"][0]]} for row in transformed.rows]
+    serialized = tf.constant([encode_example(row) for row in rows])
+    outputs = exported.signatures["serving_default"](examples=serialized)
+    assert_same(outputs, exported.probabilities)
+
+
+def test_photographs_of_several_sizes_share_a_batch(exported, transformed):
+    face = transformed.faces[0]
+    enlarged = cv2.resize(face, (96, 144), interpolation=cv2.INTER_NEAREST)
+    images = [
+        cv2.imencode(".png", cv2.cvtColor(face, cv2.COLOR_GRAY2BGR))[1].tobytes(),
+        cv2.imencode(".jpg", enlarged)[1].tobytes(),
+        cv2.imencode(".png", face)[1].tobytes(),
+    ]
+    outputs = exported.signatures["predict_images"](image=tf.constant(images))
+    assert outputs["probabilities"].shape == (3, 7)
+    for position in (0, 2):
+        np.testing.assert_allclose(
+            outputs["probabilities"][position], exported.probabilities[0], atol=1e-5
+        )
+
+
+# === What is refused ===
+
+
+def test_bytes_that_are_no_image_are_an_invalid_argument(exported, transformed):
+    images = tf.constant([list_images(transformed)[0], b"no image"])
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        exported.signatures["predict_images"](image=images)
+
+
+@pytest.mark.parametrize(
+    "serialized",
+    [encode_example({"image": [b"no image"]}), encode_example({"emotion": [1]}), b"no Example"],
+    ids=["corrupt image", "no image", "no Example"],
+)
+def test_examples_without_an_image_are_an_invalid_argument(exported, serialized):
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        exported.signatures["serving_default"](examples=tf.constant([serialized]))
+
+
+# === The files ===
+
+
+def test_manifest_lies_beside_the_model(exported):
+    path = pathlib.Path(exported.path, "assets.extra", "muwnet.json")
+    assert json.loads(path.read_text()) == MANIFEST
+
+
+def test_model_serves_in_a_process_without_this_package(exported, transformed, tmp_path):
+    serialized = [encode_example({"image": row["image"]}) for row in transformed.rows]
+    np.savez(
+        tmp_path / "inputs.npz",
+        examples=np.array(serialized, object),
+        images=np.array(list_images(transformed), object),
+        faces=transformed.faces,
+    )
+    # Isolated (-I), elsewhere, and with a script that refuses the import.
+    command = [sys.executable, "-I", SCRIPT, exported.path, "inputs.npz", "outputs.npz"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, result.stderr[-3000:]
+    modules = ast.literal_eval(result.stdout.splitlines()[-1])
+    assert "tensorflow" in modules
+    assert "muwnet_fer" not in modules
+    outputs = np.load(tmp_path / "outputs.npz", allow_pickle=True)
+    for loader in ("eager", "session"):
+        for signature in ("serving_default", "predict_images", "predict_faces"):
+            served = {
+                name: outputs[f"{loader}/{signature}/{name}"]
+                for name in ("probabilities", "class_id", "label")
+            }
+            assert_same(served, exported.probabilities)
