@@ -71,7 +71,7 @@ def _run_with_messages(config: pipeline_config.PipelineConfig, to: str | None) -
     except KeyboardInterrupt:
         console.LOGGER.info("interrupted: the same command goes on after the last component done")
         return INTERRUPTED
-    except Exception as error:  # noqa: BLE001 (the last resort: a message in place of a traceback)
+    except Exception as error:  # the last resort: a message in place of a traceback
         console.log_traceback()
         console.LOGGER.info("crashed: %s: %s", type(error).__name__, error)
         return CRASHED

@@ -19,7 +19,7 @@ class AnomalyError(ValueError):
 class Executor(base_executor.BaseExecutor):
     """Passes or raises."""
 
-    def Do(  # noqa: N802 (TFX's name)
+    def Do(
         self,
         input_dict: dict[str, list[types.Artifact]],
         output_dict: dict[str, list[types.Artifact]],

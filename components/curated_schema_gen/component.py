@@ -1,30 +1,30 @@
-"""CuratedSchemaGen: TFX's ImportSchemaGen, run again when the schema file's text changes."""
+"""CuratedSchemaGen: a schema written by hand, as an artifact.
 
-import hashlib
+TFX's ImportSchemaGen keys its cache by the file's path: an edit of the file would go unseen.
+"""
+
 import pathlib
 
 from tfx import types
-from tfx.components.schema_gen.import_schema_gen import executor
 from tfx.dsl.components.base import base_component, executor_spec
-from tfx.types import component_spec, standard_artifacts, standard_component_specs
+from tfx.types import component_spec, standard_artifacts
+
+from muwnet_fer.components.curated_schema_gen import executor
 
 
 class CuratedSchemaGenSpec(types.ComponentSpec):
-    """ImportSchemaGen's interface and a fingerprint: its own cache key is the path alone."""
+    """The schema's text in, the Schema artifact out."""
 
-    PARAMETERS = {
-        **standard_component_specs.ImportSchemaGenSpec.PARAMETERS,
-        "source_fingerprint": component_spec.ExecutionParameter(type=str),
-    }
-    INPUTS = standard_component_specs.ImportSchemaGenSpec.INPUTS
-    OUTPUTS = standard_component_specs.ImportSchemaGenSpec.OUTPUTS
+    PARAMETERS = {executor.SCHEMA_TEXT_KEY: component_spec.ExecutionParameter(type=str)}
+    INPUTS = {}
+    OUTPUTS = {executor.SCHEMA_KEY: component_spec.ChannelParameter(type=standard_artifacts.Schema)}
 
 
 class CuratedSchemaGen(base_component.BaseComponent):
-    """Imports a schema written by hand.
+    """Imports a schema file (a Schema proto as text).
 
     Component `outputs` contains:
-    - `schema`: a copy of the file.
+    - `schema`: the file's content.
     """
 
     SPEC_CLASS = CuratedSchemaGenSpec
@@ -33,8 +33,7 @@ class CuratedSchemaGen(base_component.BaseComponent):
     def __init__(self, schema_file: pathlib.Path):
         super().__init__(
             CuratedSchemaGenSpec(
-                schema_file=str(schema_file),
-                source_fingerprint=hashlib.sha256(schema_file.read_bytes()).hexdigest(),
+                schema_text=schema_file.read_text(encoding="utf-8"),
                 schema=types.Channel(type=standard_artifacts.Schema),
             )
         )

@@ -18,7 +18,7 @@ from muwnet_fer.data import csv_file, fer2013, image_statistics
 class Executor(base_example_gen_executor.BaseExampleGenExecutor):
     """Writes an Example for every row, or none where a row is malformed."""
 
-    def GenerateExamplesByBeam(  # noqa: N802 (TFX's name)
+    def GenerateExamplesByBeam(
         self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
     ) -> dict[str, beam.pvalue.PCollection]:
         """Returns the serialized Examples by split.
@@ -37,7 +37,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         )
         return {split: splits[split] for split in fer2013.SPLITS}
 
-    def GetInputSourceToExamplePTransform(self) -> beam.PTransform:  # noqa: N802
+    def GetInputSourceToExamplePTransform(self) -> beam.PTransform:
         """Not used: GenerateExamplesByBeam makes all splits in one pass."""
         raise TypeError("Fer2013ExampleGen reads all splits in one pass")
 

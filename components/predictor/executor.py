@@ -25,7 +25,7 @@ _TRUTH_SPEC = {
 class Executor(base_executor.BaseExecutor):
     """Writes the Predictions of the splits it is told."""
 
-    def Do(  # noqa: N802 (TFX's name)
+    def Do(
         self,
         input_dict: dict[str, list[types.Artifact]],
         output_dict: dict[str, list[types.Artifact]],
