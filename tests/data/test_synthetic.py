@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn import ensemble, linear_model, pipeline, preprocessing
 
-from muwnet_fer.data import fer2013, synthetic
+from muwnet_fer.data import drawn_face, fer2013, synthetic
 
 CHANCE = 1 / len(fer2013.EMOTIONS)
 
@@ -49,8 +49,8 @@ def faces(tmp_path_factory) -> Faces:
     return read_csv(path)
 
 
-def middle_nuisance() -> synthetic.Nuisance:
-    return synthetic.Nuisance(*(np.mean(bounds) for bounds in synthetic.NUISANCE_RANGES.values()))
+def middle_nuisance() -> drawn_face.Nuisance:
+    return drawn_face.Nuisance(*(np.mean(bounds) for bounds in drawn_face.NUISANCE_RANGES.values()))
 
 
 # === The CSV ===
@@ -95,7 +95,7 @@ def test_same_arguments_give_the_same_bytes(tmp_path):
 def test_an_error_leaves_the_earlier_file(tmp_path, monkeypatch):
     path = tmp_path / "fer2013.csv"
     path.write_text("earlier")
-    draw_face, drawn = synthetic.draw_face, []
+    draw_face, drawn = drawn_face.draw_face, []
 
     def fail_midway(*arguments):
         assert path.read_text() == "earlier"
@@ -104,7 +104,7 @@ def test_an_error_leaves_the_earlier_file(tmp_path, monkeypatch):
         drawn.append(arguments)
         return draw_face(*arguments)
 
-    monkeypatch.setattr(synthetic, "draw_face", fail_midway)
+    monkeypatch.setattr(drawn_face, "draw_face", fail_midway)
     with pytest.raises(OSError, match="the disk is full"):
         synthetic.synthesize(path, rows=70, seed=1)
     assert path.read_text() == "earlier"
@@ -139,12 +139,12 @@ def test_arguments_out_of_range_are_refused(tmp_path, rows, seed, message):
 @pytest.mark.parametrize("emotion", [-1, 7])
 def test_a_label_out_of_range_is_refused(emotion):
     with pytest.raises(ValueError, match=f"expected a label in 0..6, got {emotion}"):
-        synthetic.draw_face(emotion, middle_nuisance(), np.random.default_rng(1))
+        drawn_face.draw_face(emotion, middle_nuisance(), np.random.default_rng(1))
 
 
 def test_expressions_are_listed_for_every_emotion_and_differ():
-    assert set(synthetic.EXPRESSIONS) == set(fer2013.EMOTIONS)
-    assert len(set(synthetic.EXPRESSIONS.values())) == len(fer2013.EMOTIONS)
+    assert set(drawn_face.EXPRESSIONS) == set(fer2013.EMOTIONS)
+    assert len(set(drawn_face.EXPRESSIONS.values())) == len(fer2013.EMOTIONS)
 
 
 def test_only_eyes_brows_and_mouth_change_with_the_emotion():
@@ -152,7 +152,7 @@ def test_only_eyes_brows_and_mouth_change_with_the_emotion():
     nuisance = middle_nuisance()._replace(blur=0.01)
     drawn = np.stack(
         [
-            synthetic.draw_face(emotion, nuisance, np.random.default_rng(seed)).astype(int)
+            drawn_face.draw_face(emotion, nuisance, np.random.default_rng(seed)).astype(int)
             for seed in range(5)
             for emotion in range(len(fer2013.EMOTIONS))
         ]
@@ -173,7 +173,7 @@ def test_only_eyes_brows_and_mouth_change_with_the_emotion():
 def test_crooked_mouths_go_to_both_sides():
     random = np.random.default_rng(1)
     disgust = fer2013.EMOTIONS.index("disgust")
-    skews = [synthetic.sample_expression(disgust, random).mouth_skew for _ in range(200)]
+    skews = [drawn_face.sample_expression(disgust, random).mouth_skew for _ in range(200)]
     assert 0.3 < np.mean(np.array(skews) > 0) < 0.7
 
 
