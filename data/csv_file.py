@@ -25,7 +25,7 @@ class MalformedCsvError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class DataIdentity:
-    """Which data a file holds: its bytes' MD5, and rows by split (exact where `check` passes)."""
+    """Which data a file holds: its bytes' MD5, and rows by split (of rows that `check` passes)."""
 
     path: pathlib.Path
     md5: str
@@ -51,11 +51,17 @@ def identify(path: str | pathlib.Path) -> DataIdentity:
     """Returns the identity of a CSV; OSError where it cannot be read."""
     md5 = hashlib.md5(usedforsecurity=False)
     rows = dict.fromkeys(fer2013.SPLITS, 0)
+    split_of_usage = {usage.encode(): split for usage, split in fer2013.SPLIT_OF_USAGE.items()}
+    column = None
     with open(path, "rb") as file:
         for line in file:
             md5.update(line)
-            for usage, split in fer2013.SPLIT_OF_USAGE.items():
-                rows[split] += usage.encode() in line
+            fields = [field.strip(b' "\r\n') for field in line.split(b",")]
+            if column is None:
+                usage = fer2013.USAGE_COLUMN.encode()
+                column = fields.index(usage) if usage in fields else len(fields)
+            elif column < len(fields) and (split := split_of_usage.get(fields[column])):
+                rows[split] += 1
     return DataIdentity(pathlib.Path(path), md5.hexdigest(), rows)
 
 

@@ -33,19 +33,28 @@ class PipelineConfig:
     profile: profiles.Profile
 
     @property
+    def csv_link(self) -> pathlib.Path:
+        """Link to the CSV, named by its content: TFX's cache keys hold the path, too."""
+        return self.output / "data" / f"{self.data.md5}.csv"
+
+    @property
     def metadata_path(self) -> pathlib.Path:
+        """ML Metadata's SQLite file."""
         return self.output / "metadata.db"
 
     @property
     def pipeline_root(self) -> pathlib.Path:
+        """Where TFX keeps the artifacts."""
         return self.output / "pipeline_root"
 
     @property
     def serving_model_dir(self) -> pathlib.Path:
+        """Where a server looks for versions."""
         return self.output / "serving_model"
 
     @property
     def log_dir(self) -> pathlib.Path:
+        """Full logs of all runs."""
         return self.output / "logs"
 
     @property
@@ -89,7 +98,12 @@ def make_config(
         # Named by the code that drew it: a file that is there is the one this code would draw.
         path = folder / f"sample-{source_fingerprint.compute(synthetic.__name__)}.csv"
         if not path.exists():
-            synthetic.synthesize(path, SAMPLE_ROWS, SAMPLE_SEED)
+            try:
+                for outdated in folder.glob("sample-*.csv"):
+                    outdated.unlink()
+                synthetic.synthesize(path, SAMPLE_ROWS, SAMPLE_SEED)
+            except OSError as error:
+                raise ConfigError(f"cannot write the sample {path}: {error.strerror}") from error
         data, lineage = csv_file.identify(path), SAMPLE_LINEAGE
     else:
         try:
@@ -99,14 +113,16 @@ def make_config(
         lineage = choose_lineage(data)
         folder = _claim(output, lineage)
     default_profile = "smoke" if lineage == SAMPLE_LINEAGE else "cpu"
-    return PipelineConfig(data, lineage, folder, profiles.PROFILES[profile or default_profile])
+    config = PipelineConfig(data, lineage, folder, profiles.PROFILES[profile or default_profile])
+    _link(config.csv_link, path)
+    return config
 
 
 def choose_lineage(data: csv_file.DataIdentity) -> str:
     """Returns `fer2013` for Kaggle's files, else the file's stem, never one of ours."""
     if data.kaggle_name:
         return FER2013_LINEAGE
-    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", data.path.name.split(".")[0]).strip("-") or "data"
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", data.path.stem).strip("-") or "data"
     # Another file that calls itself fer2013.csv must not become the real one's baseline.
     return f"{stem}-{data.md5[:8]}" if stem in (SAMPLE_LINEAGE, FER2013_LINEAGE) else stem
 
@@ -141,3 +157,15 @@ def _claim(output: str | None, lineage: str) -> pathlib.Path:
             "name another folder with --output"
         )
     return folder
+
+
+def _link(link: pathlib.Path, target: pathlib.Path) -> None:
+    """Makes or redirects a symbolic link, in one step."""
+    temporary = link.with_suffix(".tmp")
+    try:
+        link.parent.mkdir(exist_ok=True)
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(target)
+        temporary.replace(link)
+    except OSError as error:
+        raise ConfigError(f"cannot link {link} to {target}: {error.strerror}") from error

@@ -6,7 +6,6 @@ import logging
 import os
 import pathlib
 import sys
-import traceback
 from collections.abc import Iterator
 
 from absl import logging as absl_logging
@@ -14,20 +13,30 @@ from absl import logging as absl_logging
 LOGGER = logging.getLogger("muwnet_fer")
 
 
+class LogError(OSError):
+    """There is nowhere to write the log."""
+
+
 @contextlib.contextmanager
 def separate_output(log_dir: pathlib.Path) -> Iterator[pathlib.Path]:
     """Sends our log lines to standard output, all other output to a new log file; yields its path.
 
     TensorFlow's C++ code writes past Python, so the file descriptors themselves are redirected.
+
+    Raises:
+      LogError: where the log cannot be written.
     """
-    log_dir.mkdir(parents=True, exist_ok=True)
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")
     log_path = log_dir / f"{now}.log"
+    try:
+        log_dir.mkdir(parents=True, exist_ok=True)
+        log_file = open(log_path, "w", encoding="utf-8")
+    except OSError as error:
+        raise LogError(f"cannot write the log {log_path}: {error.strerror}") from error
     sys.stdout.flush()
     sys.stderr.flush()
     saved = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
     stream = os.fdopen(os.dup(saved[1]), "w", buffering=1, encoding="utf-8", errors="replace")
-    log_file = open(log_path, "w", encoding="utf-8")
     ours, everybodys = logging.StreamHandler(stream), logging.StreamHandler(log_file)
     everybodys.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
@@ -53,4 +62,4 @@ def separate_output(log_dir: pathlib.Path) -> Iterator[pathlib.Path]:
 
 def log_traceback() -> None:
     """Writes the traceback of the exception in hand to the log file alone."""
-    traceback.print_exc(file=sys.stderr)
+    logging.getLogger().error("the run ended with an exception", exc_info=True)

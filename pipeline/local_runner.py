@@ -34,40 +34,26 @@ def run(
     """
     try:
         config = pipeline_config.make_config(csv, profile, output)
-    except pipeline_config.ConfigError as error:
+        with console.separate_output(config.log_dir) as log_path:
+            exit_code = _run_with_messages(config, to)
+            if exit_code is not None:
+                console.LOGGER.info("full log  %s", log_path)
+        return exit_code or OK
+    except (pipeline_config.ConfigError, console.LogError) as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
-    with console.separate_output(config.log_dir) as log_path:
-        exit_code = _run_with_messages(config, to)
-        if exit_code is not None:
-            console.LOGGER.info("full log  %s", log_path)
-    return exit_code or OK
 
 
 def _run_with_messages(config: pipeline_config.PipelineConfig, to: str | None) -> int | None:
     """Turns every end into a message and an exit code; None where TFX only created the pipeline."""
-    # TFX takes ten seconds to import: what is wrong with the arguments was said before.
-    from muwnet_fer.components.anomaly_gate import executor as anomaly_gate
-    from muwnet_fer.models.muwnet import training
-    from muwnet_fer.pipeline import pipeline, tracked_runner
-
     try:
-        runner = tracked_runner.TrackedLocalDagRunner(config, to)
-        records = runner.run(pipeline.create_pipeline(config))
-        return None if records is None else _report(config, records, to)
+        return _run(config, to)
     except pipeline_config.ConfigError as error:
         console.LOGGER.info("error: %s", error)
         return BAD_INPUT
     except csv_file.MalformedCsvError as error:
         console.LOGGER.info("bad input: %s", error)
         return BAD_INPUT
-    except anomaly_gate.AnomalyError as error:
-        console.LOGGER.info("anomaly: %s", error)
-        return ANOMALY
-    except training.TrainingDivergedError as error:
-        console.log_traceback()
-        console.LOGGER.info("training diverged: %s", error)
-        return CRASHED
     except KeyboardInterrupt:
         console.LOGGER.info("interrupted: the same command goes on after the last component done")
         return INTERRUPTED
@@ -77,9 +63,28 @@ def _run_with_messages(config: pipeline_config.PipelineConfig, to: str | None) -
         return CRASHED
 
 
+def _run(config: pipeline_config.PipelineConfig, to: str | None) -> int | None:
+    # TFX takes ten seconds to import: what is wrong with the arguments was said before.
+    from muwnet_fer.components.anomaly_gate import executor as anomaly_gate
+    from muwnet_fer.models.muwnet import training
+    from muwnet_fer.pipeline import pipeline, tracked_runner
+
+    try:
+        runner = tracked_runner.TrackedLocalDagRunner(config, to)
+        records = runner.run(pipeline.create_pipeline(config))
+    except anomaly_gate.AnomalyError as error:
+        console.LOGGER.info("anomaly: %s", error)
+        return ANOMALY
+    except training.TrainingDivergedError as error:
+        console.log_traceback()
+        console.LOGGER.info("training diverged: %s", error)
+        return CRASHED
+    return None if records is None else _report(config, records, to)
+
+
 def _report(config: pipeline_config.PipelineConfig, records: dict, to: str | None) -> int:
     """Prints the verdict; returns the exit code."""
-    if "Pusher" not in records:
+    if "Evaluator" not in records:
         console.LOGGER.info("ended after %s as asked; nothing was judged or pushed", to)
         return OK
     from muwnet_fer.pipeline import profiles, verdict
@@ -95,13 +100,17 @@ def _report(config: pipeline_config.PipelineConfig, records: dict, to: str | Non
         console.LOGGER.info("pushed    nothing; earlier versions are as they were")
         return NOT_BLESSED
     console.LOGGER.info("verdict   blessed")
-    version_path = config.serving_model_dir / result.version
-    if result.unchanged:
-        console.LOGGER.info("pushed    unchanged, version %s (%s)", result.version, version_path)
-    else:
-        console.LOGGER.info("pushed    version %s (%s)", result.version, version_path)
+    if result.version is None:
+        console.LOGGER.info("pushed    nothing: ended after %s as asked", to)
+        return OK
+    unchanged = "unchanged, " if result.unchanged else ""
+    path = config.serving_model_dir / result.version
+    console.LOGGER.info("pushed    %sversion %s (%s)", unchanged, result.version, path)
     return OK
 
 
 if __name__ == "__main__":
-    sys.exit(run(profile=os.environ.get("MUWNET_PROFILE"), output=os.environ.get("MUWNET_OUTPUT")))
+    environment = {
+        name: os.environ.get(f"MUWNET_{name.upper()}") or None for name in ("profile", "output")
+    }
+    sys.exit(run(**environment))

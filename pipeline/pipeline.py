@@ -10,6 +10,7 @@ from tfx.types import standard_artifacts
 from muwnet_fer.components.anomaly_gate import component as anomaly_gate_component
 from muwnet_fer.components.anomaly_gate import executor as anomaly_gate_executor
 from muwnet_fer.components.curated_schema_gen import component as curated_schema_gen_component
+from muwnet_fer.components.curated_schema_gen import executor as curated_schema_gen_executor
 from muwnet_fer.components.fer2013_example_gen import component as example_gen_component
 from muwnet_fer.components.predictor import component as predictor_component
 from muwnet_fer.components.predictor import executor as predictor_executor
@@ -28,11 +29,13 @@ def create_pipeline(config: pipeline_config.PipelineConfig) -> tfx.dsl.Pipeline:
 
     # Ingests the CSV into Examples of three splits; a malformed row stops the run.
     example_gen = example_gen_component.Fer2013ExampleGen(
-        str(config.data.path), fingerprint(example_gen_component.__name__)
+        str(config.csv_link), fingerprint(example_gen_component.__name__)
     )
 
     # Imports the curated schema, before the statistics: by it `emotion` is a category.
-    schema_gen = curated_schema_gen_component.CuratedSchemaGen(SCHEMA_FILE)
+    schema_gen = curated_schema_gen_component.CuratedSchemaGen(
+        SCHEMA_FILE, fingerprint(curated_schema_gen_executor.__name__)
+    )
 
     # Computes statistics of every split.
     statistics_gen = tfx.components.StatisticsGen(

@@ -18,10 +18,12 @@ class NodeRecord:
 
     @property
     def cached(self) -> bool:
+        """True where the outputs are an earlier run's."""
         return self.state == metadata_store_pb2.Execution.CACHED
 
     @property
     def succeeded(self) -> bool:
+        """True where there are outputs to go on with."""
         return self.cached or self.state == metadata_store_pb2.Execution.COMPLETE
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import datetime
+import pathlib
 import time
 
 from tfx.dsl.compiler import constants
@@ -9,9 +10,10 @@ from tfx.orchestration import metadata
 from tfx.orchestration.local import local_dag_runner
 from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
+from tfx.utils import path_utils
 
 from muwnet_fer.pipeline import config as pipeline_config
-from muwnet_fer.pipeline import console, run_record
+from muwnet_fer.pipeline import console, pushed_versions, run_record
 
 
 class ComponentFailedError(RuntimeError):
@@ -61,7 +63,12 @@ class TrackedLocalDagRunner(local_dag_runner.LocalDagRunner):
         for node_id in node_ids:
             started = time.monotonic()
             try:
-                super().run_with_ir(_only(pipeline, node_id), run_options)
+                single = _only(pipeline, node_id)
+                if node_id == "Pusher" and not self._serves(records["Trainer"]):
+                    # Another model was pushed since, or the version is gone: the cache would say
+                    # "unchanged" of what a server does not serve.
+                    _disable_cache(single)
+                super().run_with_ir(single, run_options)
                 records[node_id] = self._read_record(pipeline, run_id, node_id)
             except BaseException:
                 seconds = time.monotonic() - started
@@ -74,6 +81,12 @@ class TrackedLocalDagRunner(local_dag_runner.LocalDagRunner):
                 break
         return records
 
+    def _serves(self, trainer: run_record.NodeRecord) -> bool:
+        """Returns whether the newest pushed version is the model that the Trainer gave."""
+        (model,) = trainer.outputs["model"]
+        model_dir = pathlib.Path(path_utils.serving_model_path(model.uri))
+        return pushed_versions.is_newest(model_dir, self._config.serving_model_dir)
+
     def _read_record(self, pipeline, run_id: str, node_id: str) -> run_record.NodeRecord:
         connection = metadata.sqlite_metadata_connection_config(str(self._config.metadata_path))
         with metadata.Metadata(connection) as handle:
@@ -81,6 +94,11 @@ class TrackedLocalDagRunner(local_dag_runner.LocalDagRunner):
         if record is None or not record.succeeded:
             raise ComponentFailedError(f"{node_id} did not succeed")
         return record
+
+
+def _disable_cache(pipeline: pipeline_pb2.Pipeline) -> None:
+    for node in pipeline.nodes:
+        node.pipeline_node.execution_options.caching_options.enable_cache = False
 
 
 def _only(pipeline: pipeline_pb2.Pipeline, node_id: str) -> pipeline_pb2.Pipeline:

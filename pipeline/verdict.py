@@ -1,4 +1,4 @@
-"""The verdict of a run that reached the Pusher, read from the artifacts that it recorded."""
+"""The verdict of a run that reached the Evaluator, read from the artifacts that it recorded."""
 
 import dataclasses
 
@@ -32,21 +32,27 @@ def read_verdict(gates: profiles.Gates, records: dict[str, run_record.NodeRecord
 
     Args:
       gates: that the run was held against.
-      records: of its nodes, with Evaluator and Pusher among them.
+      records: of its nodes, with the Evaluator among them.
     """
     (evaluation,) = records["Evaluator"].outputs["evaluation"]
     (blessing,) = records["Evaluator"].outputs["blessing"]
-    (pushed_model,) = records["Pusher"].outputs["pushed_model"]
     blessed = blessing.custom_properties["blessed"].int_value == 1
-    pushed = pushed_model.custom_properties["pushed"].int_value == 1
+    pusher = records.get("Pusher")
     candidate, baseline = read_figures(evaluation.uri)
     return Verdict(
         blessed,
-        pushed_model.custom_properties["pushed_version"].string_value if pushed else None,
-        records["Pusher"].cached,
+        pusher and _read_version(pusher),
+        pusher is not None and pusher.cached,
         tuple(list_failures(tfma.load_validation_result(evaluation.uri))),
         format_table(gates, candidate, baseline),
     )
+
+
+def _read_version(pusher: run_record.NodeRecord) -> str | None:
+    (pushed_model,) = pusher.outputs["pushed_model"]
+    if pushed_model.custom_properties["pushed"].int_value != 1:
+        return None
+    return pushed_model.custom_properties["pushed_version"].string_value
 
 
 def read_figures(evaluation_uri: str) -> tuple[dict[str, float], dict[str, float] | None]:
@@ -82,7 +88,7 @@ def format_table(
             row += [baseline[figure], change, "ok" if held else "fell"]
         rows.append(row)
     headers = ["private_test", "candidate", "floor", ""]
-    formats = ["", ".3f", ".2f", ""]
+    formats = ["", ".3f", ".3f", ""]
     if baseline:
         headers += ["blessed", "change", ""]
         formats += [".3f", "+.3f", ""]
@@ -103,9 +109,9 @@ def list_failures(validation: validation_result_pb2.ValidationResult) -> list[st
             if threshold.HasField("change_threshold"):
                 largest = -threshold.change_threshold.absolute.value
                 sentences.append(
-                    f"{name} fell by {-value:.3f} below the blessed model, at most {largest:.2f}"
+                    f"{name} fell by {-value:.3f} below the blessed model, at most {largest:.3f}"
                 )
             else:
                 floor = threshold.value_threshold.lower_bound.value
-                sentences.append(f"{name} is {value:.3f}, expected at least {floor:.2f}")
+                sentences.append(f"{name} is {value:.3f}, expected at least {floor:.3f}")
     return sorted(sentences)

@@ -20,7 +20,8 @@ class Command:
 
 def run_command(*arguments, cwd: pathlib.Path, **environment: str) -> Command:
     """Runs a command of this environment, with no data or profile but what is given."""
-    env = {k: v for k, v in os.environ.items() if k not in ("FER2013_CSV", "MUWNET_PROFILE")}
+    ours = ("FER2013_CSV", "MUWNET_PROFILE", "MUWNET_OUTPUT")
+    env = {name: value for name, value in os.environ.items() if name not in ours}
     env |= {"PATH": f"{BIN}{os.pathsep}{env['PATH']}", **environment}
     finished = subprocess.run(
         [str(argument) for argument in arguments],

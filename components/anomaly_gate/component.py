@@ -32,6 +32,7 @@ class AnomalyGate(base_component.BaseComponent):
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
 
     def __init__(self, anomalies: types.BaseChannel, source_fingerprint: str):
+        """Takes ExampleValidator's anomalies and the fingerprint of the executor's source."""
         super().__init__(
             AnomalyGateSpec(anomalies=anomalies, source_fingerprint=source_fingerprint)
         )

@@ -17,6 +17,7 @@ class Driver(example_gen_driver.FileBasedDriver):
     """Keys the cache by the CSV's content; TFX's own fingerprint is of size and time stamp."""
 
     def resolve_exec_properties(self, exec_properties, pipeline_info, component_info):
+        """Returns TFX's resolved properties, the fingerprint replaced by the CSV's MD5."""
         resolved = super().resolve_exec_properties(exec_properties, pipeline_info, component_info)
         path = executor.csv_path(resolved)
         resolved[utils.FINGERPRINT_PROPERTY_NAME] = csv_file.identify(path).md5

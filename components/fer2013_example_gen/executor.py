@@ -43,13 +43,13 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
 
 
 def csv_path(exec_properties: dict[str, Any]) -> pathlib.Path:
-    """Returns the path of the one CSV that input_config names."""
+    """Returns the path of the one CSV that input_config names, links followed."""
     input_config = example_gen_pb2.Input()
     proto_utils.json_to_proto(
         exec_properties[standard_component_specs.INPUT_CONFIG_KEY], input_config
     )
     base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
-    return pathlib.Path(base, input_config.splits[0].pattern)
+    return pathlib.Path(base, input_config.splits[0].pattern).resolve()
 
 
 def generate_examples(

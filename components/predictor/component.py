@@ -42,6 +42,9 @@ class Predictor(base_component.BaseComponent):
         splits: list[str],
         source_fingerprint: str,
     ):
+        """Takes raw Examples, the names of their splits to predict, a model with the signature
+        `serving_default`, and the fingerprint of the executor's source.
+        """
         super().__init__(
             PredictorSpec(
                 examples=examples,

@@ -92,6 +92,8 @@ class RandomAffine(keras.layers.Layer):
         super().__init__(**kwargs)
         self.flip, self.shift, self.zoom, self.rotation = flip, shift, zoom, rotation
         self.seed = seed
+        # XLA, which Keras turns on where there is a GPU, knows no op for projective maps.
+        self.supports_jit = False
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, images, training=False):

@@ -53,5 +53,5 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
     facts = manifest.describe(config, muwnet, history, fn_args.custom_config["lineage"])
     run_dir = pathlib.Path(fn_args.model_run_dir)
     (run_dir / "history.json").write_text(json.dumps({**facts, "history": history}, indent=1))
-    history_plots.write(history, run_dir)
+    history_plots.write(history, run_dir, config.validation_name)
     export.save(muwnet, transform_output, facts, fn_args.serving_model_dir)

@@ -51,7 +51,7 @@ def fit(
         best = pathlib.Path(folder, "best.weights.h5")
         callbacks = [
             StopOnDivergence(),
-            Progress(config.epochs, steps),
+            Progress(config.epochs, steps, config.validation_name),
             keras.callbacks.ModelCheckpoint(
                 best, "val_accuracy", mode="max", save_best_only=True, save_weights_only=True
             ),
@@ -119,11 +119,12 @@ class Progress(keras.callbacks.Callback):
     Args:
       epochs: of all phases.
       steps: batches an epoch.
+      validation: name of what is validated on.
     """
 
-    def __init__(self, epochs: int, steps: int):
+    def __init__(self, epochs: int, steps: int, validation: str):
         super().__init__()
-        self._epochs, self._steps = epochs, steps
+        self._epochs, self._steps, self._validation = epochs, steps, validation
         self._started = self._epoch_started = self._last_line = time.monotonic()
         self._epoch = 0
 
@@ -141,8 +142,7 @@ class Progress(keras.callbacks.Callback):
         # `logs` is what Keras collects into the history.
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
         logs["seconds"] = time.monotonic() - self._epoch_started
-        public_test = f"PublicTest {logs['val_accuracy']:.1%}"
-        self._log(public_test, 1.0, logs)
+        self._log(f"{self._validation} {logs['val_accuracy']:.1%}", 1.0, logs)
 
     def _log(self, detail: str, share_of_epoch: float, logs) -> None:
         done = self._epoch + share_of_epoch

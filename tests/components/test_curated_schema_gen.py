@@ -18,7 +18,7 @@ def write(text: str, folder: pathlib.Path) -> None:
 
 
 def test_the_text_is_the_artifact(tmp_path):
-    text = component.CuratedSchemaGen(SCHEMA_FILE).exec_properties["schema_text"]
+    text = component.CuratedSchemaGen(SCHEMA_FILE, "fingerprint").exec_properties["schema_text"]
     write(text, tmp_path)
     assert (tmp_path / "schema.pbtxt").read_text() == SCHEMA_FILE.read_text() == text
 

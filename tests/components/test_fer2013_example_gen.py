@@ -105,7 +105,8 @@ def test_every_row_becomes_an_example_of_its_split(tmp_path, small_csv):
             (feature["row"].int64_list.value[0], feature["emotion"].int64_list.value[0])
             for feature in read_examples(examples, split)
         ]
-        assert sorted(found) == expected[split]
+        # In the file's order: the order of the training Examples is part of what a seed repeats.
+        assert found == expected[split]
         assert found
 
 

@@ -122,8 +122,23 @@ def test_identity_is_the_content(tmp_path):
     assert identity.kaggle_name is None
 
 
+def test_identity_counts_the_usage_column_alone(tmp_path):
+    rows = [f"{row},was Training" for row in GOOD_ROWS]
+    path = write(tmp_path / "a.csv", rows, header="emotion,pixels,Usage,note")
+    assert csv_file.identify(path).rows == {"train": 1, "public_test": 1, "private_test": 1}
+
+
 @pytest.mark.real_data
-def test_kaggles_file_is_known(fer2013_csv):
-    identity = csv_file.identify(fer2013_csv)
-    assert identity.kaggle_name == "fer2013.csv"
-    assert identity.rows == {"train": 28709, "public_test": 3589, "private_test": 3589}
+def test_kaggles_files_are_known(fer2013_csv, tmp_path):
+    """icml_face_data.csv is fer2013.csv with its columns in another order."""
+    icml = tmp_path / "icml.csv"
+    with open(fer2013_csv) as source, open(icml, "w") as target:
+        next(source)
+        target.write("emotion, Usage, pixels\n")
+        for line in source:
+            emotion, pixels, usage = line.rstrip("\n").split(",")
+            target.write(f"{emotion},{usage},{pixels}\n")
+    for path, name in ((fer2013_csv, "fer2013.csv"), (icml, "icml_face_data.csv")):
+        identity = csv_file.identify(path)
+        assert identity.kaggle_name == name
+        assert identity.rows == {"train": 28709, "public_test": 3589, "private_test": 3589}

@@ -21,7 +21,7 @@ TRAINING_BGR, PUBLIC_TEST_BGR = (180, 119, 31), (14, 127, 255)
 def draw(history, folder) -> dict[str, np.ndarray]:
     """Writes the plots and reads them back as BGR pictures by file name."""
     folder.mkdir()
-    history_plots.write(history, folder)
+    history_plots.write(history, folder, "PublicTest")
     return {path.name: cv2.imread(str(path)) for path in folder.iterdir()}
 
 

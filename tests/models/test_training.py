@@ -231,7 +231,7 @@ def test_long_epochs_report_once_a_minute(monkeypatch, caplog):
     now = 0.0
     # Not time.monotonic itself: other threads look at that clock.
     monkeypatch.setattr(training, "time", types.SimpleNamespace(monotonic=lambda: now))
-    progress = training.Progress(epochs=10, steps=100)
+    progress = training.Progress(epochs=10, steps=100, validation="PublicTest")
     progress.set_model(types.SimpleNamespace(optimizer=types.SimpleNamespace(learning_rate=0.5)))
     logs = {"loss": 1.5, "accuracy": 0.25}
     with caplog.at_level(logging.INFO, "muwnet_fer.training"):
@@ -253,7 +253,7 @@ def test_long_epochs_report_once_a_minute(monkeypatch, caplog):
 def test_seconds_are_an_epoch_s_own(monkeypatch):
     now = 10.0
     monkeypatch.setattr(training, "time", types.SimpleNamespace(monotonic=lambda: now))
-    progress = training.Progress(epochs=2, steps=1)
+    progress = training.Progress(epochs=2, steps=1, validation="PublicTest")
     progress.set_model(types.SimpleNamespace(optimizer=types.SimpleNamespace(learning_rate=0.5)))
     seconds = []
     for epoch, (begin, end) in enumerate([(20.0, 25.0), (30.0, 37.0)]):

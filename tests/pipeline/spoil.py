@@ -112,8 +112,12 @@ def main(kind: str, output: str, model: str | None = None) -> int:
     if kind == "labels":
         spoil_labels()
     else:
-        names = {"swapped_heads": "export_swapped", "biased_head": "export_biased"}
-        spoil_trainer(f"spoil.{names.get(kind, 'raise_error')}", model)
+        run_fns = {
+            "swapped_heads": export_swapped,
+            "biased_head": export_biased,
+            "crash": raise_error,
+        }
+        spoil_trainer(f"spoil.{run_fns[kind].__name__}", model)
     return local_runner.run(output=output, profile="smoke")
 
 

@@ -1,4 +1,4 @@
-"""The arrows of the architecture: data <- components, models <- pipeline; serving stands apart."""
+"""The arrows of the architecture: data <- components, models <- pipeline."""
 
 import pathlib
 

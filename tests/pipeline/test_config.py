@@ -25,7 +25,7 @@ def identity(name: str, md5: str = "0123456789abcdef") -> csv_file.DataIdentity:
         (identity("x.csv", "f8428a1edbd21e88f42c73edd2a14f95"), "fer2013"),
         (identity("x.csv", "b114b9e04e6949e5fe8b6a98b3892b1d"), "fer2013"),
         (identity("my faces (2).csv"), "my-faces-2"),
-        (identity("faces.v2.csv"), "faces"),
+        (identity("faces.v2.csv"), "faces-v2"),
         # Names of ours are not for the taking.
         (identity("fer2013.csv"), "fer2013-01234567"),
         (identity("sample.csv"), "sample-01234567"),

@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 
+import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -74,7 +75,7 @@ def test_run_reports_every_step_and_pushes(smoke_run):
     assert re.search(r"^profile +smoke, expected time", output, re.M)
     assert re.search(r"epoch  1/12  loss \d\.\d{3}  accuracy .*PublicTest .* left", output)
     for emotion in fer2013.EMOTIONS:
-        assert re.search(rf"^F1 {emotion} +[01]\.\d{{3}} +0\.60 +ok", output, re.M)
+        assert re.search(rf"^F1 {emotion} +[01]\.\d{{3}} +0\.600 +ok", output, re.M)
     assert re.search(r"^verdict +blessed$", output, re.M)
     (version,) = smoke_run.versions()
     assert re.search(rf"^pushed +version {version} ", output, re.M)
@@ -172,35 +173,37 @@ def test_predictions_cover_public_test_too(smoke_run):
     assert accuracy == pytest.approx(max(history["history"]["val_accuracy"]), abs=1e-6)
 
 
+def read_records(folder: pathlib.Path, spec: dict) -> list[dict]:
+    files = [str(path) for path in sorted(folder.glob("Split-public_test/*.gz"))]
+    records = tf.data.TFRecordDataset(files, compression_type="GZIP")
+    return [tf.io.parse_single_example(record, spec) for record in records]
+
+
 def test_transformed_and_raw_road_give_the_same_probabilities(smoke_run):
     """Training reads Transform's records, servers decode PNGs: one image, one answer."""
-    model = tf.saved_model.load(str(smoke_run.evaluated_model()))
-    transformed = newest(smoke_run.output, "Transform", "transformed_examples")
-    files = [str(path) for path in transformed.glob("Split-public_test/*.gz")]
     spec = {
         "image": tf.io.FixedLenFeature([], tf.string),
-        "emotion": tf.io.FixedLenFeature([], tf.int64),
+        "row": tf.io.FixedLenFeature([], tf.int64),
     }
-    faces, labels = [], []
-    for record in tf.data.TFRecordDataset(files, compression_type="GZIP"):
-        features = tf.io.parse_single_example(record, spec)
-        pixels = np.frombuffer(features["image"].numpy(), np.uint8)
-        faces.append(pixels.reshape(48, 48))
-        labels.append(features["emotion"].numpy())
-    ours = model.signatures["predict_faces"](image=tf.constant(np.array(faces)))
+    row_of_pixels = {}
+    for raw in read_records(newest(smoke_run.output, "Fer2013ExampleGen", "examples"), spec):
+        png = np.frombuffer(raw["image"].numpy(), np.uint8)
+        pixels = cv2.imdecode(png, cv2.IMREAD_UNCHANGED).tobytes()
+        row_of_pixels[pixels] = int(raw["row"])
+    transformed = read_records(
+        newest(smoke_run.output, "Transform", "transformed_examples"), {"image": spec["image"]}
+    )
+    images = [record["image"].numpy() for record in transformed]
+    faces = np.array([np.frombuffer(image, np.uint8).reshape(48, 48) for image in images])
+    model = tf.saved_model.load(str(smoke_run.evaluated_model()))
+    ours = model.signatures["predict_faces"](image=tf.constant(faces))["probabilities"].numpy()
     predictions = artifacts.read(
         str(newest(smoke_run.output, "Predictor", "predictions")), "public_test"
     )
-
-    def in_order(labels, probabilities):
-        order = np.lexsort((*np.round(probabilities, 4).T, labels))
-        return np.asarray(probabilities)[order]
-
-    np.testing.assert_allclose(
-        in_order(labels, ours["probabilities"].numpy()),
-        in_order(predictions.labels, predictions.probabilities),
-        atol=1e-5,
-    )
+    theirs = dict(zip(predictions.rows, predictions.probabilities, strict=True))
+    assert len(images) == len(row_of_pixels) == len(theirs) == 350
+    expected = np.array([theirs[row_of_pixels[image]] for image in images])
+    np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 
 def test_private_test_was_never_transformed(smoke_run):
@@ -226,6 +229,19 @@ def test_unchanged_second_run_is_cached_and_writes_no_version(smoke_run):
     assert {name for name, took in lines.items() if took != "cached"} == {"LatestBlessedModel"}
     assert f"unchanged, version {before[0]}" in second.output
     assert smoke_run.versions() == before
+
+
+def test_a_version_that_is_gone_is_pushed_again(smoke_run):
+    """All is cached, and still a run must not say "unchanged" of what nobody can serve."""
+    (before,) = smoke_run.versions()
+    shutil.rmtree(smoke_run.evaluated_model())
+    again = run_muwnet(smoke_run)
+    assert again.exit_code == 0, again.output
+    lines = read_component_lines(again.output)
+    assert lines["Evaluator"] == "cached" != lines["Pusher"]
+    (after,) = smoke_run.versions()
+    assert after > before
+    assert f"pushed    version {after}" in again.output
 
 
 def run_spoilt(smoke_run, kind: str) -> commands.Command:
@@ -329,8 +345,8 @@ def test_model_of_shuffled_labels_is_not_blessed(tmp_path):
     )
     assert run.exit_code == 4, run.output
     assert_clean(run)
-    assert "F1 floors of this profile are low" in run.output
-    assert "happy by 0.35" in run.output
+    assert "the floors of this profile are low" in run.output
+    assert "F1 happy by 0.350" in run.output
     assert "verdict   not blessed" in run.output
     assert not (tmp_path / "output" / "shuffled" / "serving_model").exists()
 
@@ -386,6 +402,7 @@ def test_run_to_the_trainer_shows_public_test_only(tmp_path, small_csv):
         cwd=tmp_path,
     )
     assert run.exit_code == 0, run.output
+    assert_clean(run)
     lines = read_component_lines(run.output)
     assert list(lines)[-1] == "Trainer"
     assert "PublicTest" in run.output

@@ -20,7 +20,7 @@ def read_thresholds(has_baseline: bool) -> dict:
     return metric_specs.metric_thresholds_from_metrics_specs(eval_config.metrics_specs, eval_config)
 
 
-def test_floors_are_the_issued_ones():
+def test_floors_are_the_documented_ones():
     assert GATES.accuracy == 0.55
     assert GATES.f1 == {
         "happy": 0.70,

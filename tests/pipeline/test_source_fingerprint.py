@@ -10,6 +10,9 @@ from muwnet_fer.pipeline import source_fingerprint
 ROOT = pathlib.Path(__file__).parents[2]
 # The modules that create_pipeline takes fingerprints of, and some module behind each.
 NODES = {
+    "muwnet_fer.components.curated_schema_gen.executor": (
+        "muwnet_fer.components.curated_schema_gen.executor"
+    ),
     "muwnet_fer.components.fer2013_example_gen.component": "muwnet_fer.data.image_statistics",
     "muwnet_fer.components.anomaly_gate.executor": "muwnet_fer.components.anomaly_gate.executor",
     "muwnet_fer.models.muwnet.preprocessing": "muwnet_fer.data.fer2013",

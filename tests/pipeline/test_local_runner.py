@@ -1,0 +1,44 @@
+"""Every end of a run has its message and exit code; TFX itself is left out here."""
+
+import pytest
+
+from muwnet_fer.components.anomaly_gate import executor as anomaly_gate
+from muwnet_fer.data import csv_file
+from muwnet_fer.models.muwnet import training
+from muwnet_fer.pipeline import config as pipeline_config
+from muwnet_fer.pipeline import local_runner, tracked_runner
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code", "message"),
+    [
+        (csv_file.MalformedCsvError("row 3"), 2, "bad input: row 3"),
+        (pipeline_config.ConfigError("wrong"), 2, "error: wrong"),
+        (anomaly_gate.AnomalyError("1 anomaly"), 3, "anomaly: 1 anomaly"),
+        (training.TrainingDivergedError("nan"), 1, "training diverged: nan"),
+        (RuntimeError("boom"), 1, "crashed: RuntimeError: boom"),
+        (KeyboardInterrupt(), 130, "interrupted: "),
+    ],
+)
+def test_ends(tmp_path, small_csv, monkeypatch, capfd, error, exit_code, message):
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(tracked_runner.TrackedLocalDagRunner, "run_with_ir", fail)
+    output = tmp_path / "output"
+    assert local_runner.run(str(small_csv), "smoke", str(output)) == exit_code
+    printed = capfd.readouterr().out
+    assert message in printed
+    assert "Traceback" not in printed
+    (log,) = (output / "logs").iterdir()
+    assert f"full log  {log}" in printed
+    if exit_code == local_runner.CRASHED:
+        assert "Traceback" in log.read_text()
+
+
+def test_a_log_that_cannot_be_written_is_named(tmp_path, small_csv, capfd):
+    output = tmp_path / "output"
+    output.mkdir()
+    (output / "logs").write_text("in the way")
+    assert local_runner.run(str(small_csv), "smoke", str(output)) == local_runner.BAD_INPUT
+    assert f"error: cannot write the log {output}/logs/" in capfd.readouterr().err
