@@ -33,3 +33,16 @@ def run_command(*arguments, cwd: pathlib.Path, **environment: str) -> Command:
         errors="replace",
     )
     return Command(finished.returncode, finished.stdout)
+
+
+def create_by_tfx(cwd: pathlib.Path, **environment: str) -> Command:
+    """Creates the pipeline by TFX's own command, whose home is kept in `cwd`."""
+    runner = ROOT / "pipeline" / "local_runner.py"
+    command = ("tfx", "pipeline", "create", "--engine=local", f"--pipeline_path={runner}")
+    return run_command(*command, cwd=cwd, LOCAL_HOME=str(cwd / "tfx"), **environment)
+
+
+def run_by_tfx(cwd: pathlib.Path, **environment: str) -> Command:
+    """Runs the pipeline that was created there."""
+    command = ("tfx", "run", "create", "--engine=local", "--pipeline_name=muwnet-fer")
+    return run_command(*command, cwd=cwd, LOCAL_HOME=str(cwd / "tfx"), **environment)

@@ -52,24 +52,7 @@ class SmokeRun:
 def smoke_run(tmp_path_factory) -> SmokeRun:
     workspace = tmp_path_factory.mktemp("smoke")
     output = workspace / "output"
-    environment = {"MUWNET_OUTPUT": str(output), "LOCAL_HOME": str(workspace / "tfx")}
-    created = commands.run_command(
-        "tfx",
-        "pipeline",
-        "create",
-        "--engine=local",
-        f"--pipeline_path={commands.ROOT / 'pipeline' / 'local_runner.py'}",
-        cwd=workspace,
-        **environment,
-    )
+    created = commands.create_by_tfx(workspace, MUWNET_OUTPUT=str(output))
     existed = frozenset(path.name for path in output.iterdir()) if output.exists() else frozenset()
-    run = commands.run_command(
-        "tfx",
-        "run",
-        "create",
-        "--engine=local",
-        "--pipeline_name=muwnet-fer",
-        cwd=workspace,
-        **environment,
-    )
+    run = commands.run_by_tfx(workspace, MUWNET_OUTPUT=str(output))
     return SmokeRun(workspace, output, created, existed, run)

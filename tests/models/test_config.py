@@ -97,3 +97,14 @@ def test_second_experiment_lowers_the_rate_once_and_trains_on_public_test():
 
 def test_only_the_second_experiment_gives_up_public_test():
     assert [name for name, config in CONFIGS.items() if config.train_on_public_test] == ["paper-2"]
+
+
+@pytest.mark.parametrize("field", ["optimizer", "schedule"])
+def test_unknown_name_is_refused(field):
+    with pytest.raises(ValueError, match=f"expected {field} of .*, got 'adamw'"):
+        dataclasses.replace(muwnet_config.CPU, **{field: "adamw"})
+
+
+def test_contaminated_validation_is_called_so():
+    assert muwnet_config.PAPER_2.validation_name == "PublicTest (trained on)"
+    assert muwnet_config.CPU.validation_name == "PublicTest"

@@ -170,3 +170,11 @@ def test_saved_network_loads_with_equal_outputs_and_its_augmentation(tiny_config
     np.testing.assert_allclose(predict(loaded, faces), predict(model, faces), atol=1e-6)
     original = model.get_layer("augment").get_config()
     assert loaded.get_layer("augment").get_config() == original
+
+
+def test_xla_is_left_off():
+    """Keras turns it on where there is a GPU; it cannot compile the augmentation."""
+    network = muwnet_model.build_muwnet(muwnet_config.SMOKE)
+    network.compile(loss="categorical_crossentropy", jit_compile="auto")
+    assert not network.get_layer("augment").supports_jit
+    assert network.jit_compile is False
