@@ -10,12 +10,9 @@ The `tfx` command passes no arguments: MUWNET_PROFILE, FER2013_CSV and MUWNET_OU
 import os
 import sys
 
-# Before TensorFlow is imported: doubles training on CPUs without VNNI, where it is off by default.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-
-from muwnet_fer.data import csv_file  # noqa: E402
-from muwnet_fer.pipeline import config as pipeline_config  # noqa: E402
-from muwnet_fer.pipeline import console  # noqa: E402
+from muwnet_fer.data import csv_file
+from muwnet_fer.pipeline import config as pipeline_config
+from muwnet_fer.pipeline import console
 
 OK, CRASHED, BAD_INPUT, ANOMALY, NOT_BLESSED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -64,6 +61,8 @@ def _run_with_messages(config: pipeline_config.PipelineConfig, to: str | None) -
 
 
 def _run(config: pipeline_config.PipelineConfig, to: str | None) -> int | None:
+    # Before TensorFlow is imported: about doubles training on CPUs without VNNI, where it is off.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     # TFX takes ten seconds to import: what is wrong with the arguments was said before.
     from muwnet_fer.components.anomaly_gate import executor as anomaly_gate
     from muwnet_fer.models.muwnet import training
