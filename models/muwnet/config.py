@@ -89,7 +89,8 @@ def from_dict(values: dict[str, Any]) -> MuWNetConfig:
 
 
 # The paper's configuration: 150x150 input, FC 512, dropout 0.2, Adam 1e-3, batch 32. Its figure of
-# the layers is lost; docs/muwnet.md says which of them its text gives. 3.1 M parameters.
+# the layers is lost; docs/muwnet.md says which of them its text gives. 3.1 M parameters, some 40
+# minutes an epoch on two CPU cores.
 _PAPER = MuWNetConfig(
     stages=(
         Stage("convolution", 32, repeats=2, stride=1),  # 150
@@ -123,7 +124,8 @@ PAPER_2 = dataclasses.replace(
     train_on_public_test=True,
 )
 
-# The same blocks at FER2013's native size, for two CPU cores.
+# The same blocks at FER2013's native size, for two CPU cores: about an hour, 65.8 % on PublicTest
+# (docs/accuracy.md).
 CPU = MuWNetConfig(
     stages=(
         Stage("convolution", 24, stride=1),  # 48: few filters, full resolution is dear
