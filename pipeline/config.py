@@ -114,7 +114,7 @@ def make_config(
         folder = _claim(output, lineage)
     default_profile = "smoke" if lineage == SAMPLE_LINEAGE else "cpu"
     config = PipelineConfig(data, lineage, folder, profiles.PROFILES[profile or default_profile])
-    _link(config.csv_link, path)
+    _link(config.csv_link, path.resolve())  # the CSV may be named by its own link
     return config
 
 

@@ -103,3 +103,12 @@ def test_output_that_is_a_file_is_named(workspace):
     (workspace / "out").write_text("")
     with pytest.raises(config.ConfigError, match="cannot use the output folder .*/out"):
         config.make_config(output="out")
+
+
+def test_the_link_leads_to_the_csv_even_when_it_names_itself(small_csv):
+    made = config.make_config(csv=str(small_csv), output="out")
+    assert made.csv_link.name == f"{made.data.md5}.csv"
+    again = config.make_config(csv=str(made.csv_link), output="other")
+    itself = config.make_config(csv=str(again.csv_link), output="other")
+    for link in (made.csv_link, again.csv_link, itself.csv_link):
+        assert link.resolve() == small_csv
