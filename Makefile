@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 .PHONY: help setup run test lint format bench-input clean lock
 
 help: ## Print this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 setup: $(INSTALLED) ## Create .venv and install the lock, if need be
 

@@ -24,7 +24,8 @@ def run(profile: str | None, data: str | None, output: str | None, to: str | Non
     """Run the pipeline; what did not change is taken from the cache.
 
     Exits with 0 when the model was blessed and pushed, or nothing had changed; 1 after a crash;
-    2 for a wrong argument or bad data; 3 at an anomaly in the data; 4 when it was not blessed.
+    2 for a wrong argument or bad data; 3 at an anomaly in the data; 4 when it was not blessed;
+    130 when interrupted.
     """
     from muwnet_fer.pipeline import local_runner
 

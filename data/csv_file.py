@@ -90,11 +90,12 @@ def check(path: str | pathlib.Path) -> frozenset[bytes]:
         shown = "\n".join(f"  {fault}" for fault in faults[:_SHOWN_FAULTS])
         more = len(faults) - _SHOWN_FAULTS
         rest = f"\n  and {more} more" if more > 0 else ""
-        raise MalformedCsvError(f"{path}: {len(faults)} malformed rows\n{shown}{rest}")
-    if empty := [split for split in fer2013.SPLITS if not rows[split]]:
         raise MalformedCsvError(
-            f"{path}: expected rows of every Usage in {tuple(fer2013.SPLIT_OF_USAGE)}, "
-            f"got none for {', '.join(empty)}"
+            f"{path}: {len(faults)} malformed rows (row 0 follows the header)\n{shown}{rest}"
+        )
+    if empty := [usage for usage, split in fer2013.SPLIT_OF_USAGE.items() if not rows[split]]:
+        raise MalformedCsvError(
+            f"{path}: expected rows of every Usage, got none of {', '.join(empty)}"
         )
     return frozenset(train_digests)
 
@@ -123,19 +124,22 @@ def _parse(path: str | pathlib.Path) -> Iterator[Row | str]:
         if missing := [name for name in fer2013.COLUMNS if name not in header]:
             raise MalformedCsvError(
                 f"{path}: expected the columns {', '.join(fer2013.COLUMNS)} in the header, "
-                f"missing {', '.join(missing)}, got {', '.join(header)[:200] or 'an empty file'}"
+                f"missing {', '.join(missing)}, got {', '.join(header)[:200]!r}"
             )
         columns = [header.index(name) for name in fer2013.COLUMNS]
         number = -1
         while True:
-            number += 1
             try:
                 fields = next(reader)
             except StopIteration:
                 return
             except csv.Error as error:
+                number += 1
                 yield f"row {number}: not a CSV row: {error}"
                 continue
+            if not fields:
+                continue  # a blank line, as editors leave one at the end, is no row
+            number += 1
             if len(fields) != len(header):
                 yield f"row {number}: expected {len(header)} fields, got {len(fields)}"
                 continue

@@ -96,12 +96,12 @@ def make_config(
     if path is None:
         folder = _claim(output, SAMPLE_LINEAGE)
         # Named by the code that drew it: a file that is there is the one this code would draw.
-        path = folder / f"sample-{source_fingerprint.compute(synthetic.__name__)}.csv"
+        path = folder / "sample" / f"{source_fingerprint.compute(synthetic.__name__)}.csv"
         if not path.exists():
             try:
-                for outdated in folder.glob("sample-*.csv"):
-                    outdated.unlink()
                 synthetic.synthesize(path, SAMPLE_ROWS, SAMPLE_SEED)
+                for outdated in set(path.parent.glob("*.csv")) - {path}:
+                    outdated.unlink()
             except OSError as error:
                 raise ConfigError(f"cannot write the sample {path}: {error.strerror}") from error
         data, lineage = csv_file.identify(path), SAMPLE_LINEAGE
@@ -128,29 +128,39 @@ def choose_lineage(data: csv_file.DataIdentity) -> str:
 
 
 def _find_csv(csv: str | None) -> pathlib.Path | None:
-    named = csv or os.environ.get("FER2013_CSV")
-    if named:
+    named = csv if csv is not None else os.environ.get("FER2013_CSV") or None
+    if named is not None:
         path = pathlib.Path(named).expanduser().absolute()
-        if not path.is_file():
-            source = "--data" if csv else "FER2013_CSV"
-            raise ConfigError(f"expected {source} to name a CSV file, got {path}")
+        if not named or not path.is_file():
+            source = "FER2013_CSV" if csv is None else "--data"
+            raise ConfigError(f"expected {source} to name a CSV file, got {str(path)!r}")
         return path
     return DEFAULT_CSV.absolute() if DEFAULT_CSV.is_file() else None
 
 
 def _claim(output: str | None, lineage: str) -> pathlib.Path:
     """Creates the output folder and marks whose it is; returns it absolute."""
+    if output == "":
+        raise ConfigError("expected --output to name a folder, got ''")
     folder = pathlib.Path(output or OUTPUT / lineage).expanduser().absolute()
     marker = folder / _LINEAGE_FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not marker.exists():
+            if any(folder.iterdir()):
+                raise ConfigError(
+                    f"expected an empty folder or one of an earlier run, got {folder} with other "
+                    "files in it: name another with --output"
+                )
             temporary = marker.with_suffix(".tmp")
             temporary.write_text(json.dumps({"lineage": lineage}) + "\n")
             temporary.replace(marker)
         owner = json.loads(marker.read_text())["lineage"]
+    except ConfigError:
+        raise
     except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"cannot use the output folder {folder}: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"cannot use the output folder {folder}: {reason}") from error
     if owner != lineage:
         raise ConfigError(
             f"{folder} holds runs of the lineage {owner!r}, this data is of {lineage!r}: "

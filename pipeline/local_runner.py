@@ -39,6 +39,9 @@ def run(
     except (pipeline_config.ConfigError, console.LogError) as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _run_with_messages(config: pipeline_config.PipelineConfig, to: str | None) -> int | None:
@@ -84,9 +87,14 @@ def _run(config: pipeline_config.PipelineConfig, to: str | None) -> int | None:
 def _report(config: pipeline_config.PipelineConfig, records: dict, to: str | None) -> int:
     """Prints the verdict; returns the exit code."""
     if "Evaluator" not in records:
+        if "Trainer" in records:
+            from muwnet_fer.pipeline import verdict
+
+            accuracy = verdict.read_public_test_accuracy(records["Trainer"])
+            console.LOGGER.info("PublicTest accuracy of the best epoch: %.1f%%", 100 * accuracy)
         console.LOGGER.info("ended after %s as asked; nothing was judged or pushed", to)
         return OK
-    from muwnet_fer.pipeline import profiles, verdict
+    from muwnet_fer.pipeline import profiles, pushed_versions, verdict
 
     result = verdict.read_verdict(config.gates, records)
     console.LOGGER.info("\n%s\n", result.f1_table)
@@ -96,7 +104,9 @@ def _report(config: pipeline_config.PipelineConfig, records: dict, to: str | Non
         console.LOGGER.info("verdict   not blessed:")
         for failed_gate in result.failed_gates:
             console.LOGGER.info("          %s", failed_gate)
-        console.LOGGER.info("pushed    nothing; earlier versions are as they were")
+        earlier = pushed_versions.find_newest(config.serving_model_dir)
+        kept = f"; version {earlier.name} stays the newest" if earlier else ""
+        console.LOGGER.info("pushed    nothing%s", kept)
         return NOT_BLESSED
     console.LOGGER.info("verdict   blessed")
     if result.version is None:

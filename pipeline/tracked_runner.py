@@ -70,9 +70,10 @@ class TrackedLocalDagRunner(local_dag_runner.LocalDagRunner):
                     _disable_cache(single)
                 super().run_with_ir(single, run_options)
                 records[node_id] = self._read_record(pipeline, run_id, node_id)
-            except BaseException:
+            except BaseException as error:
+                ended = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
                 seconds = time.monotonic() - started
-                console.LOGGER.info("%-*s  failed after %.1f s", width, node_id, seconds)
+                console.LOGGER.info("%-*s  %s after %.1f s", width, node_id, ended, seconds)
                 raise
             took = f"{time.monotonic() - started:.1f} s"
             took = "cached" if records[node_id].cached else took

@@ -1,12 +1,16 @@
 """The verdict of a run that reached the Evaluator, read from the artifacts that it recorded."""
 
 import dataclasses
+import json
+import pathlib
 
 import tabulate
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import validation_result_pb2
+from tfx.utils import path_utils
 
 from muwnet_fer.data import fer2013
+from muwnet_fer.models.muwnet import export
 from muwnet_fer.pipeline import profiles, run_record
 
 _CANDIDATE, _BASELINE = "candidate", "baseline"  # TFMA's names where there are two models
@@ -46,6 +50,13 @@ def read_verdict(gates: profiles.Gates, records: dict[str, run_record.NodeRecord
         tuple(list_failures(tfma.load_validation_result(evaluation.uri))),
         format_table(gates, candidate, baseline),
     )
+
+
+def read_public_test_accuracy(trainer: run_record.NodeRecord) -> float:
+    """Returns what the model that the Trainer gave, now or earlier, says of its best epoch."""
+    (model,) = trainer.outputs["model"]
+    path = pathlib.Path(path_utils.serving_model_path(model.uri), export.MANIFEST)
+    return json.loads(path.read_text())["public_test_accuracy"]
 
 
 def _read_version(pusher: run_record.NodeRecord) -> str | None:

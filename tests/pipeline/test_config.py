@@ -40,7 +40,7 @@ def test_sample_is_drawn_once_where_there_is_no_csv(workspace):
     first = config.make_config()
     assert (first.lineage, first.profile.name) == ("sample", "smoke")
     assert first.output == workspace / "output" / "sample"
-    assert first.data.path.parent == first.output
+    assert first.data.path.parent == first.output / "sample"
     assert sum(first.data.rows.values()) == config.SAMPLE_ROWS
     drawn = first.data.path.stat().st_mtime_ns
     assert config.make_config() == first
@@ -91,12 +91,22 @@ def test_another_lineages_folder_is_refused(workspace, small_csv):
         ({"profile": "huge"}, "expected a profile of smoke, cpu, paper-1, paper-2, got 'huge'"),
         ({"csv": "nowhere.csv"}, r"expected --data to name a CSV file, got .*/nowhere\.csv"),
         ({"csv": "."}, "expected --data to name a CSV file"),
+        ({"csv": ""}, "expected --data to name a CSV file"),
+        ({"output": ""}, "expected --output to name a folder, got ''"),
     ],
 )
 def test_wrong_arguments_are_named(workspace, arguments, message):
     with pytest.raises(config.ConfigError, match=message):
         config.make_config(**arguments)
     assert not (workspace / "output").exists()
+
+
+def test_a_folder_with_other_files_is_left_alone(workspace):
+    (workspace / "mine").mkdir()
+    (workspace / "mine" / "sample.csv").write_text("precious")
+    with pytest.raises(config.ConfigError, match="expected an empty folder or one of an earlier"):
+        config.make_config(output="mine")
+    assert [path.name for path in (workspace / "mine").iterdir()] == ["sample.csv"]
 
 
 def test_output_that_is_a_file_is_named(workspace):

@@ -34,7 +34,7 @@ def test_run_reports_every_step_and_pushes(smoke_run):
     assert set(lines) == set(run_output.COMPONENTS)
     assert "cached" not in lines.values()
     assert re.search(
-        r"^data +\S+/sample-\w+\.csv \(drawn faces, 3,500 rows, MD5 \w{32}\)", output, re.M
+        r"^data +\S+/sample/\w+\.csv \(drawn faces, 3,500 rows, MD5 \w{32}\)", output, re.M
     )
     assert re.search(r"^profile +smoke, expected time", output, re.M)
     assert re.search(r"epoch  1/12  loss \d\.\d{3}  accuracy .*PublicTest .* left", output)

@@ -38,7 +38,7 @@ def test_ends(tmp_path, small_csv, monkeypatch, capfd, error, exit_code, message
 
 def test_a_log_that_cannot_be_written_is_named(tmp_path, small_csv, capfd):
     output = tmp_path / "output"
-    output.mkdir()
+    pipeline_config.make_config(str(small_csv), "smoke", str(output))
     (output / "logs").write_text("in the way")
     assert local_runner.run(str(small_csv), "smoke", str(output)) == local_runner.BAD_INPUT
     assert f"error: cannot write the log {output}/logs/" in capfd.readouterr().err
