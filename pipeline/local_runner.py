@@ -86,16 +86,14 @@ def _run(config: pipeline_config.PipelineConfig, to: str | None) -> int | None:
 
 def _report(config: pipeline_config.PipelineConfig, records: dict, to: str | None) -> int:
     """Prints the verdict; returns the exit code."""
+    from muwnet_fer.pipeline import profiles, pushed_versions, verdict
+
     if "Evaluator" not in records:
         if "Trainer" in records:
-            from muwnet_fer.pipeline import verdict
-
             accuracy = verdict.read_public_test_accuracy(records["Trainer"])
             console.LOGGER.info("PublicTest accuracy of the best epoch: %.1f%%", 100 * accuracy)
         console.LOGGER.info("ended after %s as asked; nothing was judged or pushed", to)
         return OK
-    from muwnet_fer.pipeline import profiles, pushed_versions, verdict
-
     result = verdict.read_verdict(config.gates, records)
     console.LOGGER.info("\n%s\n", result.f1_table)
     if low_floors := profiles.explain_low_floors(config.gates):

@@ -1,9 +1,11 @@
 """What ML Metadata knows of one run: each node's state and outputs."""
 
 import dataclasses
+import pathlib
 
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
+from tfx.utils import path_utils
 
 _PIPELINE_RUN = "pipeline_run"
 _NODE = "node"
@@ -25,6 +27,12 @@ class NodeRecord:
     def succeeded(self) -> bool:
         """True where there are outputs to go on with."""
         return self.cached or self.state == metadata_store_pb2.Execution.COMPLETE
+
+
+def find_model(trainer: NodeRecord) -> pathlib.Path:
+    """Returns the SavedModel that the Trainer gave, now or in the run it was cached from."""
+    (model,) = trainer.outputs["model"]
+    return pathlib.Path(path_utils.serving_model_path(model.uri))
 
 
 def read_node(

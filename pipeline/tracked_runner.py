@@ -2,7 +2,6 @@
 
 import copy
 import datetime
-import pathlib
 import time
 
 from tfx.dsl.compiler import constants
@@ -10,7 +9,6 @@ from tfx.orchestration import metadata
 from tfx.orchestration.local import local_dag_runner
 from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
-from tfx.utils import path_utils
 
 from muwnet_fer.pipeline import config as pipeline_config
 from muwnet_fer.pipeline import console, pushed_versions, run_record
@@ -84,8 +82,7 @@ class TrackedLocalDagRunner(local_dag_runner.LocalDagRunner):
 
     def _serves(self, trainer: run_record.NodeRecord) -> bool:
         """Returns whether the newest pushed version is the model that the Trainer gave."""
-        (model,) = trainer.outputs["model"]
-        model_dir = pathlib.Path(path_utils.serving_model_path(model.uri))
+        model_dir = run_record.find_model(trainer)
         return pushed_versions.is_newest(model_dir, self._config.serving_model_dir)
 
     def _read_record(self, pipeline, run_id: str, node_id: str) -> run_record.NodeRecord:

@@ -2,12 +2,10 @@
 
 import dataclasses
 import json
-import pathlib
 
 import tabulate
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import validation_result_pb2
-from tfx.utils import path_utils
 
 from muwnet_fer.data import fer2013
 from muwnet_fer.models.muwnet import export
@@ -54,9 +52,8 @@ def read_verdict(gates: profiles.Gates, records: dict[str, run_record.NodeRecord
 
 def read_public_test_accuracy(trainer: run_record.NodeRecord) -> float:
     """Returns what the model that the Trainer gave, now or earlier, says of its best epoch."""
-    (model,) = trainer.outputs["model"]
-    path = pathlib.Path(path_utils.serving_model_path(model.uri), export.MANIFEST)
-    return json.loads(path.read_text())["public_test_accuracy"]
+    manifest = run_record.find_model(trainer) / export.MANIFEST
+    return json.loads(manifest.read_text())["public_test_accuracy"]
 
 
 def _read_version(pusher: run_record.NodeRecord) -> str | None:
