@@ -1,5 +1,6 @@
 """The `muwnet-fer` command. Imports what a command needs when it runs: `--help` answers at once."""
 
+import pathlib
 import sys
 
 import click
@@ -11,16 +12,35 @@ def main() -> None:
     """MuWNet on FER2013: from a CSV of faces to a gated, pushed TensorFlow Serving model."""
 
 
+def _private_fraction_option(command):
+    return click.option(
+        "--private-fraction",
+        type=float,
+        metavar="F",
+        help="For a folder of images: the share of `test` that judges models as private_test.",
+    )(command)
+
+
 @main.command()
-@click.option("--profile", help="smoke, cpu, paper-1 or paper-2.  [default: smoke, cpu on a CSV]")
+@click.option("--profile", help="smoke, cpu, paper-1 or paper-2.  [default: smoke, cpu on data]")
 @click.option(
     "--data",
-    metavar="CSV",
-    help="FER2013's CSV.  [default: $FER2013_CSV, data/raw/fer2013.csv, or a drawn sample]",
+    multiple=True,
+    metavar="PATH",
+    help="FER2013's CSV (plain, .gz, .zip, .tar.gz), shards of it (repeat, or name their folder), "
+    "or a folder of images.  [default: $FER2013_CSV, data/raw/fer2013.csv, or a drawn sample]",
+)
+@_private_fraction_option
+@click.option(
+    "--max-bad-rows",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Sets up to N bad rows aside in quarantine.jsonl.  [default: 0, any stops the run]",
 )
 @click.option("--output", metavar="DIR", help="Where the run is kept.  [default: output/<lineage>]")
 @click.option("--to", metavar="COMPONENT", help="Ends after this component, such as Trainer.")
-def run(profile: str | None, data: str | None, output: str | None, to: str | None) -> None:
+def run(**options) -> None:
     """Run the pipeline; what did not change is taken from the cache.
 
     Exits with 0 when the model was blessed and pushed, or nothing had changed; 1 after a crash;
@@ -29,12 +49,33 @@ def run(profile: str | None, data: str | None, output: str | None, to: str | Non
     """
     from muwnet_fer.pipeline import local_runner
 
-    sys.exit(local_runner.run(csv=data, profile=profile, output=output, to=to))
+    sys.exit(local_runner.run(**options))
 
 
 @main.group()
 def data() -> None:
     """Make and look at data."""
+
+
+@data.command()
+@click.argument("path", nargs=-1, required=True, type=click.Path(exists=True))
+@_private_fraction_option
+def check(path: tuple[str, ...], private_fraction: float | None) -> None:
+    """Count and check the rows of PATH, in any form that `run --data` takes.
+
+    Exits with 0 when a run would take them as they are; 1 when there are bad rows, or nothing that
+    is FER2013's form; 2 for a wrong argument.
+    """
+    from muwnet_fer.data import audit, rows, source
+
+    try:
+        found = audit.audit(source.find(map(pathlib.Path, path), private_fraction))
+    except rows.MalformedDataError as error:
+        raise click.ClickException(str(error)) from error
+    except (OSError, ValueError) as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(audit.format_audit(found))
+    sys.exit(1 if found.faults or found.empty_splits else 0)
 
 
 @data.command()

@@ -1,166 +1,108 @@
-"""Reads FER2013's CSV, in Kaggle's `fer2013.csv` and `icml_face_data.csv` layouts.
+"""Parses FER2013's CSV, in Kaggle's `fer2013.csv` and `icml_face_data.csv` layouts.
 
-The one place that knows the file format: `identify` says which data a file holds, `check` finds
-every malformed row, `read_rows` yields the good ones.
+A row is a line: none of FER2013's fields holds a line break, and a stray quote then spoils its own
+row alone.
 """
 
-import collections
 import csv
-import dataclasses
-import hashlib
+import io
 import pathlib
 from collections.abc import Iterator
 
 import numpy as np
 
-from muwnet_fer.data import fer2013
+from muwnet_fer.data import fer2013, rows
 
+# A face of 48x48 takes at most 9,300 characters, one of 224x224 some 200,000.
+_LONGEST_LINE = 2**20
 _GREY_LEVELS = {str(level): level for level in range(256)}
-_SHOWN_FAULTS = 10
+_LABELS = {str(label): label for label in range(len(fer2013.EMOTIONS))}
 
 
-class MalformedCsvError(ValueError):
-    """A CSV that does not hold FER2013's columns or rows; the message names file, row and fault."""
+def parse(
+    stream: io.BufferedIOBase, path: pathlib.Path, first_number: int = 0
+) -> Iterator[rows.Row | rows.Fault]:
+    """Yields a Row for each good row in file order, else its Fault.
 
-
-@dataclasses.dataclass(frozen=True)
-class DataIdentity:
-    """Which data a file holds: its bytes' MD5, and rows by split (of rows that `check` passes)."""
-
-    path: pathlib.Path
-    md5: str
-    rows: dict[str, int]
-
-    @property
-    def kaggle_name(self) -> str | None:
-        """Name of the Kaggle file with these bytes, None for any other file."""
-        return fer2013.KAGGLE_MD5.get(self.md5)
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """One face: `number` counts rows from 0 after the header, `image` is uint8 [48, 48]."""
-
-    number: int
-    emotion: int
-    image: np.ndarray
-    split: str
-
-
-def identify(path: str | pathlib.Path) -> DataIdentity:
-    """Returns the identity of a CSV; OSError where it cannot be read."""
-    md5 = hashlib.md5(usedforsecurity=False)
-    rows = dict.fromkeys(fer2013.SPLITS, 0)
-    split_of_usage = {usage.encode(): split for usage, split in fer2013.SPLIT_OF_USAGE.items()}
-    column = None
-    with open(path, "rb") as file:
-        for line in file:
-            md5.update(line)
-            fields = [field.strip(b' "\r\n') for field in line.split(b",")]
-            if column is None:
-                usage = fer2013.USAGE_COLUMN.encode()
-                column = fields.index(usage) if usage in fields else len(fields)
-            elif column < len(fields) and (split := split_of_usage.get(fields[column])):
-                rows[split] += 1
-    return DataIdentity(pathlib.Path(path), md5.hexdigest(), rows)
-
-
-def digest(image: np.ndarray) -> bytes:
-    """Returns 16 bytes that stand for an image's exact pixels."""
-    return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
-
-
-def check(path: str | pathlib.Path) -> frozenset[bytes]:
-    """Reads the whole file before anything is made of it; returns the train images' digests.
+    Args:
+      stream: the decompressed CSV.
+      path: of the file, for messages.
+      first_number: number of the first row.
 
     Raises:
-      MalformedCsvError: with the first ten malformed rows and the count of all.
+      MalformedDataError: where the columns are missing, or a line is longer than any row can be.
     """
-    rows = collections.Counter()
-    train_digests = set()
-    faults = []
-    for parsed in _parse(path):
-        if isinstance(parsed, str):
-            faults.append(parsed)
-            continue
-        rows[parsed.split] += 1
-        if parsed.split == fer2013.TRAIN:
-            train_digests.add(digest(parsed.image))
-    if faults:
-        shown = "\n".join(f"  {fault}" for fault in faults[:_SHOWN_FAULTS])
-        more = len(faults) - _SHOWN_FAULTS
-        rest = f"\n  and {more} more" if more > 0 else ""
-        raise MalformedCsvError(
-            f"{path}: {len(faults)} malformed rows (row 0 follows the header)\n{shown}{rest}"
+    lines = _read_lines(stream, path)
+    header = read_header(next(lines, ""))
+    if missing := [name for name in fer2013.COLUMNS if name not in header]:
+        raise rows.MalformedDataError(
+            f"{path}: expected the columns {', '.join(fer2013.COLUMNS)} in the header, "
+            f"missing {', '.join(missing)}, got {', '.join(header)[:200]!r}"
         )
-    if empty := [usage for usage, split in fer2013.SPLIT_OF_USAGE.items() if not rows[split]]:
-        raise MalformedCsvError(
-            f"{path}: expected rows of every Usage, got none of {', '.join(empty)}"
-        )
-    return frozenset(train_digests)
-
-
-def read_rows(path: str | pathlib.Path) -> Iterator[Row]:
-    """Yields the rows in file order.
-
-    Raises:
-      MalformedCsvError: at the first malformed row.
-    """
-    for parsed in _parse(path):
-        if isinstance(parsed, str):
-            raise MalformedCsvError(f"{path}: {parsed}")
-        yield parsed
-
-
-def _parse(path: str | pathlib.Path) -> Iterator[Row | str]:
-    """Yields a Row for each good row, else its fault as a sentence that names the row."""
-    # Undecodable bytes become U+FFFD, which no field accepts: the row is named, not the file lost.
-    with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.reader(file)
+    columns = [header.index(name) for name in fer2013.COLUMNS]
+    number = -1
+    for line in lines:
+        if not line.strip():
+            continue  # a blank line, as editors leave one at the end, is no row
+        number += 1
         try:
-            header = [name.strip() for name in next(reader, [])]
-        except csv.Error as error:
-            raise MalformedCsvError(f"{path}: not a CSV: {error}") from error
-        if missing := [name for name in fer2013.COLUMNS if name not in header]:
-            raise MalformedCsvError(
-                f"{path}: expected the columns {', '.join(fer2013.COLUMNS)} in the header, "
-                f"missing {', '.join(missing)}, got {', '.join(header)[:200]!r}"
-            )
-        columns = [header.index(name) for name in fer2013.COLUMNS]
-        number = -1
-        while True:
-            try:
-                fields = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                number += 1
-                yield f"row {number}: not a CSV row: {error}"
-                continue
-            if not fields:
-                continue  # a blank line, as editors leave one at the end, is no row
-            number += 1
+            fields = _split_fields(line)
             if len(fields) != len(header):
-                yield f"row {number}: expected {len(header)} fields, got {len(fields)}"
-                continue
-            try:
-                yield _parse_row(number, *(fields[column].strip() for column in columns))
-            except ValueError as error:
-                yield f"row {number}: {error}"
+                raise ValueError(f"expected {len(header)} fields, got {len(fields)}")
+            emotion, pixels, usage = (fields[column].strip() for column in columns)
+            label, image, split = _parse_fields(emotion, pixels, usage)
+        except ValueError as error:
+            ended = "" if line.endswith("\n") else "; the file ends within this line: truncated?"
+            yield rows.Fault(path, number, f"{error}{ended}", line.rstrip("\n"))
+        else:
+            yield rows.Row(first_number + number, label, image, split)
 
 
-def _parse_row(number: int, emotion: str, pixels: str, usage: str) -> Row:
+def read_header(line: str) -> list[str]:
+    """Returns the column names of a CSV's first line."""
+    try:
+        return [name.strip() for name in _split_fields(line)]
+    except ValueError:
+        return [line]  # no column's name
+
+
+def _read_lines(stream: io.BufferedIOBase, path: pathlib.Path) -> Iterator[str]:
+    """Yields lines, ended by "\\n" but for the last one of a file that does not end so."""
+    # Undecodable bytes become lone surrogates, which no field accepts and JSON keeps.
+    with io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape") as text:
+        number = 0
+        while line := text.readline(_LONGEST_LINE):
+            number += 1
+            if len(line) == _LONGEST_LINE and not line.endswith("\n"):
+                raise rows.MalformedDataError(
+                    f"{path}: expected lines of at most {_LONGEST_LINE:,} characters, "
+                    f"line {number} is longer: not FER2013's CSV"
+                )
+            yield line
+
+
+def _split_fields(line: str) -> list[str]:
+    line = line.rstrip("\n")
+    if '"' not in line:
+        return line.split(",")
+    try:
+        (fields,) = csv.reader([line], strict=True)
+    except csv.Error as error:
+        raise ValueError(f"not a CSV row: {error}") from error
+    return fields
+
+
+def _parse_fields(emotion: str, pixels: str, usage: str) -> tuple[int, np.ndarray, str]:
+    """Returns label, image and split, or raises ValueError with what was expected."""
     if usage not in fer2013.SPLIT_OF_USAGE:
         raise ValueError(f"expected Usage in {tuple(fer2013.SPLIT_OF_USAGE)}, got {usage[:40]!r}")
-    if emotion not in _GREY_LEVELS or int(emotion) >= len(fer2013.EMOTIONS):
-        raise ValueError(
-            f"expected emotion from 0 to {len(fer2013.EMOTIONS) - 1}, got {emotion[:40]!r}"
-        )
+    if emotion not in _LABELS:
+        raise ValueError(f"expected emotion from 0 to {len(_LABELS) - 1}, got {emotion[:40]!r}")
     values = pixels.split()
     if len(values) != fer2013.PIXELS:
         raise ValueError(f"expected {fer2013.PIXELS} pixels, got {len(values)}")
     try:
-        levels = bytes([_GREY_LEVELS[value] for value in values])
+        levels = bytes(map(_GREY_LEVELS.__getitem__, values))
     except KeyError as error:
         position = next(i for i, value in enumerate(values) if value not in _GREY_LEVELS)
         raise ValueError(
@@ -168,4 +110,4 @@ def _parse_row(number: int, emotion: str, pixels: str, usage: str) -> Row:
             f"got {values[position][:40]!r}"
         ) from error
     image = np.frombuffer(levels, np.uint8).reshape(fer2013.IMAGE_SIZE, fer2013.IMAGE_SIZE)
-    return Row(number, int(emotion), image, fer2013.SPLIT_OF_USAGE[usage])
+    return _LABELS[emotion], image, fer2013.SPLIT_OF_USAGE[usage]

@@ -11,7 +11,7 @@ import pathlib
 
 import numpy as np
 
-from muwnet_fer.data import drawn_face, fer2013
+from muwnet_fer.data import atomic_file, drawn_face, fer2013
 
 # One row in ten goes to each of the two test splits, and every class must stand in both.
 ROWS_PER_TEST_ROW = 10
@@ -52,16 +52,13 @@ def synthesize(path: str | os.PathLike, rows: int, seed: int) -> None:
     random = np.random.default_rng([seed, 1])
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder, because a file can only be renamed inside its file system.
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        with open(unfinished, "w", encoding="ascii", newline="\n") as file:
-            file.write(",".join(fer2013.COLUMNS) + "\n")
-            for emotion, usage, nuisance in plan:
-                pixels = " ".join(
-                    map(str, drawn_face.draw_face(emotion, nuisance, random).ravel().tolist())
-                )
-                file.write(f"{emotion},{pixels},{usage}\n")
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with (
+        atomic_file.replace(path) as unfinished,
+        open(unfinished, "w", encoding="ascii", newline="\n") as file,
+    ):
+        file.write(",".join(fer2013.COLUMNS) + "\n")
+        for emotion, usage, nuisance in plan:
+            pixels = " ".join(
+                map(str, drawn_face.draw_face(emotion, nuisance, random).ravel().tolist())
+            )
+            file.write(f"{emotion},{pixels},{usage}\n")

@@ -7,16 +7,21 @@ import json
 import os
 import pathlib
 import re
+import shutil
+from collections.abc import Sequence
 
-from muwnet_fer.data import csv_file, synthetic
+from muwnet_fer.data import atomic_file, synthetic
+from muwnet_fer.data import source as data_source
 from muwnet_fer.pipeline import profiles, source_fingerprint
 
 PIPELINE_NAME = "muwnet-fer"
+CSV_VARIABLE = "FER2013_CSV"
 DEFAULT_CSV = pathlib.Path("data/raw/fer2013.csv")
 OUTPUT = pathlib.Path("output")
 SAMPLE_LINEAGE, FER2013_LINEAGE = "sample", "fer2013"
 SAMPLE_ROWS, SAMPLE_SEED = 3500, 1
-_LINEAGE_FILE = "lineage.json"
+LINEAGE_FILE = "lineage.json"
+_SUFFIXES = re.compile(r"(\.csv|\.tar|\.gz|\.tgz|\.zip)+$", re.IGNORECASE)
 
 
 class ConfigError(ValueError):
@@ -27,15 +32,16 @@ class ConfigError(ValueError):
 class PipelineConfig:
     """One run's choices. Paths are absolute; `lineage` keeps models of other data apart."""
 
-    data: csv_file.DataIdentity
+    data: data_source.DataIdentity
     lineage: str
     output: pathlib.Path
     profile: profiles.Profile
+    max_bad_rows: int = 0
 
     @property
-    def csv_link(self) -> pathlib.Path:
-        """Link to the CSV, named by its content: TFX's cache keys hold the path, too."""
-        return self.output / "data" / f"{self.data.md5}.csv"
+    def data_links(self) -> pathlib.Path:
+        """Folder of links to the data, named by its content: TFX's cache keys hold paths, too."""
+        return self.output / "data" / self.data.md5
 
     @property
     def metadata_path(self) -> pathlib.Path:
@@ -67,101 +73,138 @@ class PipelineConfig:
     @property
     def description(self) -> str:
         """Data and profile in two lines, for people."""
-        rows = sum(self.data.rows.values())
+        count = sum(self.data.row_counts.values())
         kind = "drawn faces" if self.lineage == SAMPLE_LINEAGE else self.data.kaggle_name
-        identity = f"{kind or 'not a Kaggle file'}, {rows:,} rows, MD5 {self.data.md5}"
+        identity = f"{kind or 'not a Kaggle file'}, {count:,} rows, MD5 {self.data.md5}"
+        if self.data.bad_rows:
+            identity += f", {self.data.bad_rows:,} bad rows set aside"
+        if fraction := self.data.source.private_fraction:
+            identity += f", {fraction:.0%} of `test` drawn as private_test"
+        first, *others = self.data.source.paths
+        more = f" and {len(others)} more" if others else ""
         return (
-            f"data     {self.data.path} ({identity})\n"
+            f"data     {first}{more} ({identity})\n"
             f"profile  {self.profile.name}, expected time {self.profile.expected_time}"
         )
 
 
 def make_config(
-    csv: str | None = None, profile: str | None = None, output: str | None = None
+    data: Sequence[str] = (),
+    profile: str | None = None,
+    output: str | None = None,
+    private_fraction: float | None = None,
+    max_bad_rows: int = 0,
 ) -> PipelineConfig:
-    """Returns the config of a run and claims its output folder for the data's lineage.
+    """Checks the data and returns the config of a run; claims its output folder for the lineage.
 
     Args:
-      csv: path of the CSV; else FER2013_CSV of the environment, data/raw/fer2013.csv, or the
-        sample, whichever is there first.
+      data: paths of CSVs, of a folder of them, or of one folder of images; else FER2013_CSV of the
+        environment, data/raw/fer2013.csv, or the sample, whichever is there first.
       profile: name; else `smoke` on the sample and `cpu` on other data.
       output: folder in place of output/<lineage>.
+      private_fraction: share of a folder's `test` that becomes private_test.
+      max_bad_rows: how many bad rows are set aside at most.
 
     Raises:
       ConfigError: for a profile or file that is not there, or another lineage's folder.
+      MalformedDataError: for more bad rows than that.
     """
     if profile is not None and profile not in profiles.PROFILES:
         raise ConfigError(f"expected a profile of {', '.join(profiles.PROFILES)}, got {profile!r}")
-    path = _find_csv(csv)
-    if path is None:
-        folder = _claim(output, SAMPLE_LINEAGE)
-        # Named by the code that drew it: a file that is there is the one this code would draw.
-        path = folder / "sample" / f"{source_fingerprint.compute(synthetic.__name__)}.csv"
-        if not path.exists():
-            try:
-                synthetic.synthesize(path, SAMPLE_ROWS, SAMPLE_SEED)
-                for outdated in set(path.parent.glob("*.csv")) - {path}:
-                    outdated.unlink()
-            except OSError as error:
-                raise ConfigError(f"cannot write the sample {path}: {error.strerror}") from error
-        data, lineage = csv_file.identify(path), SAMPLE_LINEAGE
+    if max_bad_rows < 0:
+        raise ConfigError(f"expected --max-bad-rows of at least 0, got {max_bad_rows}")
+    if output == "":
+        raise ConfigError("expected --output to name a folder, got ''")
+    source = _find_source(data, private_fraction)
+    if source is None:
+        lineage = SAMPLE_LINEAGE
+        folder = _claim(output, lineage)
+        identity = _check(data_source.Source((_draw_sample(folder),)), max_bad_rows)
     else:
-        try:
-            data = csv_file.identify(path)
-        except OSError as error:
-            raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-        lineage = choose_lineage(data)
+        identity = _check(source, max_bad_rows)
+        lineage = choose_lineage(identity)
         folder = _claim(output, lineage)
     default_profile = "smoke" if lineage == SAMPLE_LINEAGE else "cpu"
-    config = PipelineConfig(data, lineage, folder, profiles.PROFILES[profile or default_profile])
-    _link(config.csv_link, path.resolve())  # the CSV may be named by its own link
+    chosen = profiles.PROFILES[profile or default_profile]
+    config = PipelineConfig(identity, lineage, folder, chosen, max_bad_rows)
+    _link(config.data_links, identity.source.paths)
     return config
 
 
-def choose_lineage(data: csv_file.DataIdentity) -> str:
-    """Returns `fer2013` for Kaggle's files, else the file's stem, never one of ours."""
+def choose_lineage(data: data_source.DataIdentity) -> str:
+    """Returns `fer2013` for Kaggle's files, else a name made of the first path, never one of ours.
+
+    Shards are named by their folder; a folder of images is one lineage for each private fraction.
+    """
     if data.kaggle_name:
         return FER2013_LINEAGE
-    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", data.path.stem).strip("-") or "data"
+    paths = data.source.paths
+    named = paths[0] if len(paths) == 1 else paths[0].parent
+    stem = _SUFFIXES.sub("", named.name)
+    if data.source.private_fraction is not None:
+        stem += f"-private-{data.source.private_fraction:g}"
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "data"
     # Another file that calls itself fer2013.csv must not become the real one's baseline.
-    return f"{stem}-{data.md5[:8]}" if stem in (SAMPLE_LINEAGE, FER2013_LINEAGE) else stem
+    return f"{name}-{data.md5[:8]}" if name in (SAMPLE_LINEAGE, FER2013_LINEAGE) else name
 
 
-def _find_csv(csv: str | None) -> pathlib.Path | None:
-    named = csv if csv is not None else os.environ.get("FER2013_CSV") or None
-    if named is not None:
-        path = pathlib.Path(named).expanduser().absolute()
-        if not named or not path.is_file():
-            source = "FER2013_CSV" if csv is None else "--data"
-            raise ConfigError(f"expected {source} to name a CSV file, got {str(path)!r}")
-        return path
-    return DEFAULT_CSV.absolute() if DEFAULT_CSV.is_file() else None
+def _find_source(data: Sequence[str], private_fraction: float | None) -> data_source.Source | None:
+    """Returns what the arguments, the environment or the default path name, None for the sample."""
+    named, by = list(data), "--data"
+    if not named and os.environ.get(CSV_VARIABLE):
+        named, by = [os.environ[CSV_VARIABLE]], CSV_VARIABLE
+    if not named and not DEFAULT_CSV.is_file():
+        if private_fraction is not None:
+            raise ConfigError("expected --private-fraction with a folder of images in --data")
+        return None
+    if "" in named:
+        raise ConfigError(f"expected {by} to name a file or folder, got ''")
+    paths = [pathlib.Path(path).expanduser().absolute() for path in named or [DEFAULT_CSV]]
+    try:
+        return data_source.find(paths, private_fraction)
+    except ValueError as error:
+        raise ConfigError(f"{by}: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"cannot read {error.filename}: {error.strerror}") from error
+
+
+def _draw_sample(folder: pathlib.Path) -> pathlib.Path:
+    # Named by the code that drew it: a file that is there is the one this code would draw.
+    path = folder / "sample" / f"{source_fingerprint.compute(synthetic.__name__)}.csv"
+    if not path.exists():
+        try:
+            synthetic.synthesize(path, SAMPLE_ROWS, SAMPLE_SEED)
+            for outdated in set(path.parent.glob("*.csv")) - {path}:
+                outdated.unlink()
+        except OSError as error:
+            raise ConfigError(f"cannot write the sample {path}: {error.strerror}") from error
+    return path
+
+
+def _check(source: data_source.Source, max_bad_rows: int) -> data_source.DataIdentity:
+    try:
+        return data_source.check(source, max_bad_rows).identity
+    except OSError as error:
+        raise ConfigError(f"cannot read {error.filename}: {error.strerror}") from error
 
 
 def _claim(output: str | None, lineage: str) -> pathlib.Path:
     """Creates the output folder and marks whose it is; returns it absolute."""
-    if output == "":
-        raise ConfigError("expected --output to name a folder, got ''")
     folder = pathlib.Path(output or OUTPUT / lineage).expanduser().absolute()
-    marker = folder / _LINEAGE_FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not marker.exists():
-            if any(folder.iterdir()):
-                raise ConfigError(
-                    f"expected an empty folder or one of an earlier run, got {folder} with other "
-                    "files in it: name another with --output"
-                )
-            temporary = marker.with_suffix(".tmp")
-            temporary.write_text(json.dumps({"lineage": lineage}) + "\n")
-            temporary.replace(marker)
-        owner = json.loads(marker.read_text())["lineage"]
-    except ConfigError:
-        raise
-    except (OSError, ValueError, KeyError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"cannot use the output folder {folder}: {reason}") from error
-    if owner != lineage:
+        owner = _read_owner(folder)
+        # Hidden files do not count: a killed run may have left one.
+        if owner is None and any(path.name[0] != "." for path in folder.iterdir()):
+            raise ConfigError(
+                f"expected an empty folder or one of an earlier run, got {folder} with other "
+                "files in it: name another with --output"
+            )
+        if owner is None:
+            _write_owner(folder, lineage)
+    except OSError as error:
+        raise ConfigError(f"cannot use the output folder {folder}: {error.strerror}") from error
+    if owner not in (None, lineage):
         raise ConfigError(
             f"{folder} holds runs of the lineage {owner!r}, this data is of {lineage!r}: "
             "name another folder with --output"
@@ -169,13 +212,33 @@ def _claim(output: str | None, lineage: str) -> pathlib.Path:
     return folder
 
 
-def _link(link: pathlib.Path, target: pathlib.Path) -> None:
-    """Makes or redirects a symbolic link, in one step."""
-    temporary = link.with_suffix(".tmp")
+def _read_owner(folder: pathlib.Path) -> str | None:
+    """Returns the lineage of which a folder holds runs, None where nobody claimed it."""
+    marker = folder / LINEAGE_FILE
+    if not marker.exists():
+        return None
     try:
-        link.parent.mkdir(exist_ok=True)
-        temporary.unlink(missing_ok=True)
-        temporary.symlink_to(target)
-        temporary.replace(link)
+        return json.loads(marker.read_text(encoding="utf-8"))["lineage"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f'expected {marker} to hold {{"lineage": ...}}, got no such') from error
+
+
+def _write_owner(folder: pathlib.Path, lineage: str) -> None:
+    with atomic_file.replace(folder / LINEAGE_FILE) as unfinished:
+        unfinished.write_text(json.dumps({"lineage": lineage}) + "\n", encoding="utf-8")
+
+
+def _link(folder: pathlib.Path, targets: Sequence[pathlib.Path]) -> None:
+    """Makes a folder of symbolic links, numbered in order; one that is there is replaced."""
+    temporary = folder.with_suffix(".tmp")
+    try:
+        # Data may be named by its own links: what they lead to is read before they go.
+        resolved = [target.resolve() for target in targets]
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        for number, target in enumerate(resolved):
+            (temporary / f"{number:05}-{target.name}").symlink_to(target)
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.replace(folder)
     except OSError as error:
-        raise ConfigError(f"cannot link {link} to {target}: {error.strerror}") from error
+        raise ConfigError(f"cannot link to the data from {folder}: {error.strerror}") from error

@@ -13,10 +13,6 @@ from absl import logging as absl_logging
 LOGGER = logging.getLogger("muwnet_fer")
 
 
-class LogError(OSError):
-    """There is nowhere to write the log."""
-
-
 @contextlib.contextmanager
 def separate_output(log_dir: pathlib.Path) -> Iterator[pathlib.Path]:
     """Sends our log lines to standard output, all other output to a new log file; yields its path.
@@ -24,15 +20,12 @@ def separate_output(log_dir: pathlib.Path) -> Iterator[pathlib.Path]:
     TensorFlow's C++ code writes past Python, so the file descriptors themselves are redirected.
 
     Raises:
-      LogError: where the log cannot be written.
+      OSError: where the log cannot be written.
     """
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")
     log_path = log_dir / f"{now}.log"
-    try:
-        log_dir.mkdir(parents=True, exist_ok=True)
-        log_file = open(log_path, "w", encoding="utf-8")
-    except OSError as error:
-        raise LogError(f"cannot write the log {log_path}: {error.strerror}") from error
+    log_dir.mkdir(parents=True, exist_ok=True)
+    log_file = open(log_path, "w", encoding="utf-8")
     sys.stdout.flush()
     sys.stderr.flush()
     saved = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}

@@ -4,40 +4,56 @@
     tfx pipeline create --engine=local --pipeline_path=pipeline/local_runner.py
     tfx run create --engine=local --pipeline_name=muwnet-fer
 
-The `tfx` command passes no arguments: MUWNET_PROFILE, FER2013_CSV and MUWNET_OUTPUT stand for them.
+The `tfx` command passes no arguments: FER2013_CSV names the data, and MUWNET_PROFILE,
+MUWNET_OUTPUT, MUWNET_PRIVATE_FRACTION and MUWNET_MAX_BAD_ROWS stand for the options.
 """
 
 import os
+import signal
 import sys
+from collections.abc import Sequence
 
-from muwnet_fer.data import csv_file
+from muwnet_fer.data import rows
 from muwnet_fer.pipeline import config as pipeline_config
-from muwnet_fer.pipeline import console
+from muwnet_fer.pipeline import console, failure, lineage_lock
 
 OK, CRASHED, BAD_INPUT, ANOMALY, NOT_BLESSED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 
 def run(
-    csv: str | None = None,
+    data: Sequence[str] = (),
     profile: str | None = None,
     output: str | None = None,
+    private_fraction: float | None = None,
+    max_bad_rows: int = 0,
     to: str | None = None,
 ) -> int:
     """Runs the pipeline, or up to the component `to`; returns the exit code.
 
     Args:
-      csv, profile, output: see `config.make_config`.
+      data, profile, output, private_fraction, max_bad_rows: see `config.make_config`.
       to: id of the last component to run, such as Trainer.
     """
+    # Whoever stops a container means the same as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        config = pipeline_config.make_config(csv, profile, output)
-        with console.separate_output(config.log_dir) as log_path:
+        config = pipeline_config.make_config(data, profile, output, private_fraction, max_bad_rows)
+        with (
+            lineage_lock.hold(config.output),
+            console.separate_output(config.log_dir) as log_path,
+        ):
             exit_code = _run_with_messages(config, to)
             if exit_code is not None:
                 console.LOGGER.info("full log  %s", log_path)
         return exit_code or OK
-    except (pipeline_config.ConfigError, console.LogError) as error:
+    except rows.MalformedDataError as error:
+        print(f"bad input: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except (pipeline_config.ConfigError, lineage_lock.LineageBusyError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except OSError as error:  # of the lock or the log
+        print(f"error: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -51,15 +67,20 @@ def _run_with_messages(config: pipeline_config.PipelineConfig, to: str | None) -
     except pipeline_config.ConfigError as error:
         console.LOGGER.info("error: %s", error)
         return BAD_INPUT
-    except csv_file.MalformedCsvError as error:
+    except rows.MalformedDataError as error:  # the data changed since the config was made
         console.LOGGER.info("bad input: %s", error)
         return BAD_INPUT
     except KeyboardInterrupt:
-        console.LOGGER.info("interrupted: the same command goes on after the last component done")
+        console.LOGGER.info(
+            "interrupted: the same command goes on after the last component done, and a training "
+            "after its last whole epoch"
+        )
         return INTERRUPTED
     except Exception as error:  # the last resort: a message in place of a traceback
         console.log_traceback()
         console.LOGGER.info("crashed: %s: %s", type(error).__name__, error)
+        if advice := failure.advise(error):
+            console.LOGGER.info("%s", advice)
         return CRASHED
 
 
@@ -86,8 +107,10 @@ def _run(config: pipeline_config.PipelineConfig, to: str | None) -> int | None:
 
 def _report(config: pipeline_config.PipelineConfig, records: dict, to: str | None) -> int:
     """Prints the verdict; returns the exit code."""
-    from muwnet_fer.pipeline import profiles, pushed_versions, verdict
+    from muwnet_fer.pipeline import profiles, pushed_versions, run_record, verdict
 
+    if quarantined := run_record.find_quarantine(records["Fer2013ExampleGen"]):
+        console.LOGGER.info("set aside %s bad rows: %s", f"{config.data.bad_rows:,}", quarantined)
     if "Evaluator" not in records:
         if "Trainer" in records:
             accuracy = verdict.read_public_test_accuracy(records["Trainer"])
@@ -120,4 +143,13 @@ if __name__ == "__main__":
     environment = {
         name: os.environ.get(f"MUWNET_{name.upper()}") or None for name in ("profile", "output")
     }
-    sys.exit(run(**environment))
+    fraction, bad_rows = (
+        os.environ.get(f"MUWNET_{name}") for name in ("PRIVATE_FRACTION", "MAX_BAD_ROWS")
+    )
+    sys.exit(
+        run(
+            **environment,
+            private_fraction=float(fraction) if fraction else None,
+            max_bad_rows=int(bad_rows) if bad_rows else 0,
+        )
+    )

@@ -27,9 +27,13 @@ def create_pipeline(config: pipeline_config.PipelineConfig) -> tfx.dsl.Pipeline:
     muwnet = config.profile.muwnet
     fingerprint = source_fingerprint.compute
 
-    # Ingests the CSV into Examples of three splits; a malformed row stops the run.
+    # Ingests the data into Examples of three splits; more bad rows than allowed stop the run.
     example_gen = example_gen_component.Fer2013ExampleGen(
-        str(config.csv_link), fingerprint(example_gen_component.__name__)
+        input_base=str(config.data_links.parent),
+        pattern=f"{config.data_links.name}/*",
+        source_fingerprint=fingerprint(example_gen_component.__name__),
+        private_fraction=config.data.source.private_fraction,
+        max_bad_rows=config.max_bad_rows,
     )
 
     # Imports the curated schema, before the statistics: by it `emotion` is a category.
@@ -84,7 +88,9 @@ def create_pipeline(config: pipeline_config.PipelineConfig) -> tfx.dsl.Pipeline:
                 "profile": config.profile.name,
                 "lineage": config.lineage,
                 "data_md5": config.data.md5,
-                "rows": config.data.rows,
+                "rows": config.data.row_counts,
+                "private_fraction": config.data.source.private_fraction,
+                "bad_rows_set_aside": config.data.bad_rows,
                 "source_fingerprint": trainer_fingerprint,
             },
         },

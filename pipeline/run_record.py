@@ -7,6 +7,8 @@ from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 from tfx.utils import path_utils
 
+from muwnet_fer.data import quarantine
+
 _PIPELINE_RUN = "pipeline_run"
 _NODE = "node"
 
@@ -33,6 +35,13 @@ def find_model(trainer: NodeRecord) -> pathlib.Path:
     """Returns the SavedModel that the Trainer gave, now or in the run it was cached from."""
     (model,) = trainer.outputs["model"]
     return pathlib.Path(path_utils.serving_model_path(model.uri))
+
+
+def find_quarantine(example_gen: NodeRecord) -> pathlib.Path | None:
+    """Returns the file of bad rows beside the Examples, None where none were set aside."""
+    (examples,) = example_gen.outputs["examples"]
+    path = pathlib.Path(examples.uri, quarantine.FILE_NAME)
+    return path if path.exists() else None
 
 
 def read_node(

@@ -23,7 +23,7 @@ def test_help_answers_in_half_a_second(tmp_path):
     ("arguments", "message"),
     [
         (("run", "--profile", "huge"), "error: expected a profile of smoke, cpu"),
-        (("run", "--data", "nowhere.csv"), "error: expected --data to name a CSV file"),
+        (("run", "--data", "nowhere.csv"), "error: --data: expected a file or folder"),
         (("run", "--nonsense"), "No such option"),
         (("data", "synthesize", "--rows", "3", "a.csv"), "expected at least 70 rows"),
         (("data", "synthesize", "--rows", "70", "a.csv/b.csv"), "a.csv"),

@@ -1,67 +1,120 @@
-"""Rows -> Examples: one checking pass over the CSV, then one writing pass."""
+"""Rows -> Examples: one checking pass over the data, then one writing pass."""
 
+import contextlib
+import math
 import pathlib
-from collections.abc import Iterator
 from typing import Any
 
-import apache_beam as beam
 import cv2
 import tensorflow as tf
-from tfx.components.example_gen import base_example_gen_executor
+from google.protobuf import struct_pb2
+from tfx import types
+from tfx.components.util import examples_utils
+from tfx.dsl.components.base import base_beam_executor
 from tfx.proto import example_gen_pb2
-from tfx.types import standard_component_specs
+from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
-from muwnet_fer.data import csv_file, fer2013, image_statistics
+from muwnet_fer.data import fer2013, image_statistics, quarantine, rows
+from muwnet_fer.data import source as data_source
+
+PRIVATE_FRACTION_KEY, MAX_BAD_ROWS_KEY = "private_fraction", "max_bad_rows"
+_ROWS_PER_FILE = 10_000
 
 
-class Executor(base_example_gen_executor.BaseExampleGenExecutor):
-    """Writes an Example for every row, or none where a row is malformed."""
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Writes an Example for every good row; none where there are more bad rows than allowed.
 
-    def GenerateExamplesByBeam(
-        self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
-    ) -> dict[str, beam.pvalue.PCollection]:
-        """Returns the serialized Examples by split.
+    One process reads the rows in order and writes them in order, without Beam: a CSV cannot be read
+    in parallel, Beam on one machine keeps all records in memory, and the order of the Examples is
+    part of what a seed repeats.
+    """
 
-        Raises:
-          MalformedCsvError: before anything is written.
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Raises:
+        MalformedDataError: before anything is written.
         """
-        path = csv_path(exec_properties)
-        train_digests = csv_file.check(path)
-        # One reader reads the file in order: Beam's own text source knows no row numbers.
-        splits = (
-            pipeline
-            | "File" >> beam.Create([str(path)])
-            | "RowsToExamples"
-            >> beam.FlatMap(generate_examples, train_digests).with_outputs(*fer2013.SPLITS)
+        source = find_source(exec_properties)
+        check = data_source.check(source, int(_read_options(exec_properties)[MAX_BAD_ROWS_KEY]))
+        artifact = artifact_utils.get_single_instance(
+            output_dict[standard_component_specs.EXAMPLES_KEY]
         )
-        return {split: splits[split] for split in fer2013.SPLITS}
+        artifact.split_names = artifact_utils.encode_split_names(list(fer2013.SPLITS))
+        examples_utils.set_payload_format(
+            artifact, exec_properties[standard_component_specs.OUTPUT_DATA_FORMAT_KEY]
+        )
+        with contextlib.ExitStack() as stack:
+            writers = {
+                split: stack.enter_context(
+                    contextlib.closing(
+                        SplitWriter(artifact_utils.get_split_uri([artifact], split), count)
+                    )
+                )
+                for split, count in check.identity.row_counts.items()
+            }
+            for row in data_source.read_rows(source):
+                seen_in_training = rows.digest(row.image) in check.train_digests
+                writers[row.split].write(row_to_example(row, seen_in_training))
+        if check.faults:
+            quarantine.write(check.faults, pathlib.Path(artifact.uri))
 
-    def GetInputSourceToExamplePTransform(self) -> beam.PTransform:
-        """Not used: GenerateExamplesByBeam makes all splits in one pass."""
-        raise TypeError("Fer2013ExampleGen reads all splits in one pass")
+
+class SplitWriter:
+    """Writes Examples into gzipped TFRecords of at most 10,000 each, named as TFX names them.
+
+    Args:
+      folder: of the split, made here.
+      count: how many Examples will come.
+    """
+
+    def __init__(self, folder: str, count: int):
+        self._folder, self._files = folder, math.ceil(count / _ROWS_PER_FILE)
+        self._written = 0
+        self._writer: tf.io.TFRecordWriter | None = None
+        tf.io.gfile.makedirs(folder)
+
+    def write(self, example: tf.train.Example) -> None:
+        """Appends one Example."""
+        if self._written % _ROWS_PER_FILE == 0:
+            self.close()
+            name = f"data_tfrecord-{self._written // _ROWS_PER_FILE:05}-of-{self._files:05}.gz"
+            self._writer = tf.io.TFRecordWriter(f"{self._folder}/{name}", "GZIP")
+        self._writer.write(example.SerializeToString())
+        self._written += 1
+
+    def close(self) -> None:
+        """Ends the file that is being written."""
+        if self._writer:
+            self._writer.close()
 
 
-def csv_path(exec_properties: dict[str, Any]) -> pathlib.Path:
-    """Returns the path of the one CSV that input_config names, links followed."""
+def find_source(exec_properties: dict[str, Any]) -> data_source.Source:
+    """Returns what input_base and input_config name, links followed."""
     input_config = example_gen_pb2.Input()
     proto_utils.json_to_proto(
         exec_properties[standard_component_specs.INPUT_CONFIG_KEY], input_config
     )
-    base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
-    return pathlib.Path(base, input_config.splits[0].pattern).resolve()
+    base = pathlib.Path(exec_properties[standard_component_specs.INPUT_BASE_KEY])
+    (split,) = input_config.splits
+    paths = [path.resolve() for path in sorted(base.glob(split.pattern))]
+    return data_source.find(paths, _read_options(exec_properties)[PRIVATE_FRACTION_KEY])
 
 
-def generate_examples(
-    path: str, train_digests: frozenset[bytes]
-) -> Iterator[beam.pvalue.TaggedOutput]:
-    """Yields the serialized Example of each row, tagged with its split."""
-    for row in csv_file.read_rows(path):
-        example = row_to_example(row, csv_file.digest(row.image) in train_digests)
-        yield beam.pvalue.TaggedOutput(row.split, example.SerializeToString())
+def _read_options(exec_properties: dict[str, Any]) -> struct_pb2.Struct:
+    custom_config, options = example_gen_pb2.CustomConfig(), struct_pb2.Struct()
+    proto_utils.json_to_proto(
+        exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY], custom_config
+    )
+    custom_config.custom_config.Unpack(options)
+    return options
 
 
-def row_to_example(row: csv_file.Row, seen_in_training: bool) -> tf.train.Example:
+def row_to_example(row: rows.Row, seen_in_training: bool) -> tf.train.Example:
     """Returns the Example of a row; its image is a PNG with exactly the row's pixels."""
     # TFX's dict_to_example would drop label 0 (angry) and decode image bytes as text.
     statistics = image_statistics.compute_statistics(row.image)

@@ -11,7 +11,7 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from muwnet_fer.components.anomaly_gate import executor
 from muwnet_fer.components.fer2013_example_gen import executor as example_gen
-from muwnet_fer.data import csv_file
+from muwnet_fer.data import rows
 
 SCHEMA_FOLDER = pathlib.Path(__file__).parents[2] / "data"
 
@@ -20,7 +20,7 @@ def make_examples(count: int = 14) -> list[tf.train.Example]:
     random = np.random.default_rng(0)
     return [
         example_gen.row_to_example(
-            csv_file.Row(
+            rows.Row(
                 number, number % 7, random.integers(0, 256, (48, 48)).astype(np.uint8), "train"
             ),
             seen_in_training=True,

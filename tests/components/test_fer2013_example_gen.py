@@ -1,6 +1,8 @@
 """Fer2013ExampleGen: the Example of a row, and whole files through the real executor."""
 
 import collections
+import gzip
+import hashlib
 import json
 
 import cv2
@@ -11,30 +13,34 @@ from tfx.components.example_gen import utils
 from tfx.types import artifact_utils, standard_artifacts
 
 from muwnet_fer.components.fer2013_example_gen import component, executor
-from muwnet_fer.data import csv_file, fer2013
+from muwnet_fer.data import fer2013, quarantine, rows, source
 
 
 def make_row(emotion=0, level=0, number=5):
     image = np.full((48, 48), level, np.uint8)
-    return csv_file.Row(number, emotion, image, "train")
+    return rows.Row(number, emotion, image, "train")
 
 
-def exec_properties(path) -> dict:
-    spec = component.Fer2013ExampleGen(str(path), "fingerprint").spec
+def exec_properties(path, **options) -> dict:
+    spec = component.Fer2013ExampleGen(str(path.parent), path.name, "fingerprint", **options).spec
     return dict(spec.exec_properties)
 
 
-def ingest(path, folder) -> standard_artifacts.Examples:
+def ingest(path, folder, **options) -> standard_artifacts.Examples:
     """Runs the executor as TFX does."""
     examples = standard_artifacts.Examples()
     examples.uri = str(folder)
-    executor.Executor().Do({}, {"examples": [examples]}, exec_properties(path))
+    executor.Executor().Do({}, {"examples": [examples]}, exec_properties(path, **options))
     return examples
+
+
+def read_source(path) -> list[rows.Row]:
+    return list(source.read_rows(source.find([path])))
 
 
 def read_examples(artifact, split):
     uri = artifact_utils.get_split_uri([artifact], split)
-    files = tf.io.gfile.glob(f"{uri}/*.gz")
+    files = sorted(tf.io.gfile.glob(f"{uri}/*.gz"))
     for record in tf.data.TFRecordDataset(files, compression_type="GZIP"):
         yield tf.train.Example.FromString(record.numpy()).features.feature
 
@@ -73,7 +79,8 @@ def test_component_names_the_exact_file_and_the_splits(tmp_path):
     assert [split["pattern"] for split in splits] == ["faces.csv"]
     splits = json.loads(properties["output_config"])["split_config"]["splits"]
     assert [split["name"] for split in splits] == ["train", "public_test", "private_test"]
-    assert "fingerprint" in properties["custom_config"]
+    for expected in ('"source_fingerprint": "fingerprint"', '"max_bad_rows": 0'):
+        assert expected in properties["custom_config"]
 
 
 def resolve_fingerprint(path) -> str:
@@ -87,7 +94,7 @@ def test_cache_key_is_the_content_not_the_time_stamp(tmp_path, small_csv):
     path.write_bytes(small_csv.read_bytes())
     before = resolve_fingerprint(path)
     path.touch()
-    assert resolve_fingerprint(path) == before == csv_file.identify(path).md5
+    assert resolve_fingerprint(path) == before == hashlib.md5(path.read_bytes()).hexdigest()
     stat = path.stat()
     path.write_bytes(path.read_bytes().replace(b"PublicTest", b"PrivateTes", 1))
     assert path.stat().st_size == stat.st_size
@@ -98,7 +105,7 @@ def test_every_row_becomes_an_example_of_its_split(tmp_path, small_csv):
     examples = ingest(small_csv, tmp_path / "examples")
     assert artifact_utils.decode_split_names(examples.split_names) == list(fer2013.SPLITS)
     expected = collections.defaultdict(list)
-    for row in csv_file.read_rows(small_csv):
+    for row in read_source(small_csv):
         expected[row.split].append((row.number, row.emotion))
     for split in fer2013.SPLITS:
         found = [
@@ -137,26 +144,69 @@ def test_malformed_row_stops_before_anything_is_written(tmp_path, small_csv):
     lines[-1] = lines[-1].replace(" ", " x", 1)  # the last row of all
     path.write_text("\n".join(lines) + "\n")
     with pytest.raises(
-        csv_file.MalformedCsvError, match=r"bad\.csv: 1 malformed rows .*\n  row 209"
+        rows.MalformedDataError, match=r"bad\.csv: 1 bad rows .*\n  .*bad\.csv row 209"
     ):
         ingest(path, tmp_path / "examples")
     assert not list(tmp_path.glob("examples/**/*.gz"))
 
 
+def test_allowed_bad_rows_are_set_aside_beside_the_examples(tmp_path, small_csv):
+    path = tmp_path / "bad.csv"
+    lines = small_csv.read_text().splitlines()
+    lines[3] = "9" + lines[3][1:]
+    path.write_text("\n".join(lines) + "\n")
+    examples = ingest(path, tmp_path / "examples", max_bad_rows=1)
+    (line,) = (tmp_path / "examples" / quarantine.FILE_NAME).read_text().splitlines()
+    assert json.loads(line)["row"] == 2
+    assert json.loads(line)["raw"] == lines[3]
+    numbers = [f["row"].int64_list.value[0] for f in read_examples(examples, "train")]
+    assert numbers == [0, 1, *range(3, 168)]
+    ingest(small_csv, tmp_path / "clean", max_bad_rows=1)
+    assert not (tmp_path / "clean" / quarantine.FILE_NAME).exists()
+
+
+def test_shards_and_archives_give_the_same_examples(tmp_path, small_csv):
+    header, *lines = small_csv.read_text().splitlines()
+    (tmp_path / "shards").mkdir()
+    for number, part in enumerate((lines[:100], lines[100:])):
+        text = "\n".join([header, *part]) + "\n"
+        (tmp_path / "shards" / f"{number}.csv.gz").write_bytes(gzip.compress(text.encode()))
+    whole = ingest(small_csv, tmp_path / "whole")
+    for name, pattern in (("folder", "shards"), ("files", "shards/*")):
+        parts = standard_artifacts.Examples()
+        parts.uri = str(tmp_path / name)
+        spec = component.Fer2013ExampleGen(str(tmp_path), pattern, "fingerprint").spec
+        executor.Executor().Do({}, {"examples": [parts]}, dict(spec.exec_properties))
+        for split in fer2013.SPLITS:
+            found, expected = (list(read_examples(each, split)) for each in (parts, whole))
+            assert found == expected
+
+
+def test_long_splits_are_written_in_files_of_bounded_size(tmp_path, small_csv, monkeypatch):
+    monkeypatch.setattr(executor, "_ROWS_PER_FILE", 50)
+    examples = ingest(small_csv, tmp_path / "examples")
+    folder = tmp_path / "examples" / "Split-train"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        f"data_tfrecord-{number:05}-of-00004.gz" for number in range(4)
+    ]
+    numbers = [f["row"].int64_list.value[0] for f in read_examples(examples, "train")]
+    assert numbers == list(range(168))
+
+
 @pytest.mark.real_data
 def test_fer2013_is_ingested_pixel_by_pixel(tmp_path, fer2013_csv):
     examples = ingest(fer2013_csv, tmp_path / "examples")
-    rows = {row.number: row for row in csv_file.read_rows(fer2013_csv)}
+    expected = {row.number: row for row in read_source(fer2013_csv)}
     counts, seen = collections.Counter(), collections.Counter()
     for split in fer2013.SPLITS:
         for feature in read_examples(examples, split):
-            row = rows.pop(feature["row"].int64_list.value[0])
+            row = expected.pop(feature["row"].int64_list.value[0])
             png = np.frombuffer(feature["image"].bytes_list.value[0], np.uint8)
             assert np.array_equal(cv2.imdecode(png, cv2.IMREAD_UNCHANGED), row.image)
             assert feature["emotion"].int64_list.value[0] == row.emotion
             assert row.split == split
             counts[split] += 1
             seen[split] += feature["seen_in_training"].int64_list.value[0]
-    assert not rows
+    assert not expected
     assert counts == {"train": 28709, "public_test": 3589, "private_test": 3589}
     assert seen == {"train": 28709, "public_test": 280, "private_test": 288}

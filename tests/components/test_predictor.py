@@ -8,7 +8,7 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from muwnet_fer.components.fer2013_example_gen import executor as example_gen
 from muwnet_fer.components.predictor import artifacts, executor
-from muwnet_fer.data import csv_file
+from muwnet_fer.data import rows
 
 
 def make_split(count: int, seed: int) -> artifacts.PredictedSplit:
@@ -58,10 +58,11 @@ def test_executor_predicts_the_named_splits_sorted_by_row(tmp_path):
     examples.split_names = artifact_utils.encode_split_names(["train", "public_test"])
     folder = tmp_path / "examples" / "Split-public_test"
     folder.mkdir(parents=True)
-    rows = [9, 3, 300, 4]
+    numbers = [9, 3, 300, 4]
     with tf.io.TFRecordWriter(str(folder / "examples.gz"), "GZIP") as writer:
-        for row in rows:
-            face = csv_file.Row(row, row % 7, np.full((48, 48), row % 256, np.uint8), "public_test")
+        for number in numbers:
+            image = np.full((48, 48), number % 256, np.uint8)
+            face = rows.Row(number, number % 7, image, "public_test")
             writer.write(example_gen.row_to_example(face, False).SerializeToString())
     model, predictions = standard_artifacts.Model(), artifacts.Predictions()
     model.uri, predictions.uri = str(tmp_path / "model"), str(tmp_path / "predictions")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from muwnet_fer.data import csv_file, fer2013, image_statistics
+from muwnet_fer.data import fer2013, image_statistics, source
 
 
 def test_flat_image_has_its_level_and_nothing_else():
@@ -30,7 +30,7 @@ def test_buckets_are_closed_below():
 def test_edges_are_the_quintiles_of_fer2013s_train_split(fer2013_csv):
     values = [
         list(image_statistics.compute_statistics(row.image).values())
-        for row in csv_file.read_rows(fer2013_csv)
+        for row in source.read_rows(source.find([fer2013_csv]))
         if row.split == fer2013.TRAIN
     ]
     quintiles = np.quantile(values, [0.2, 0.4, 0.6, 0.8], axis=0).T

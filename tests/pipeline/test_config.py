@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from muwnet_fer.data import csv_file
+from muwnet_fer.data import rows, source
 from muwnet_fer.pipeline import config
 
 
@@ -15,21 +15,28 @@ def workspace(tmp_path, monkeypatch):
     return tmp_path
 
 
-def identity(name: str, md5: str = "0123456789abcdef") -> csv_file.DataIdentity:
-    return csv_file.DataIdentity(config.pathlib.Path(name), md5, {})
+def identity(*names: str, md5="0123456789abcdef", fraction=None) -> source.DataIdentity:
+    paths = tuple(config.pathlib.Path(name) for name in names)
+    return source.DataIdentity(source.Source(paths, fraction), md5, {})
 
 
 @pytest.mark.parametrize(
     ("data", "lineage"),
     [
-        (identity("x.csv", "f8428a1edbd21e88f42c73edd2a14f95"), "fer2013"),
-        (identity("x.csv", "b114b9e04e6949e5fe8b6a98b3892b1d"), "fer2013"),
+        (identity("x.csv", md5="f8428a1edbd21e88f42c73edd2a14f95"), "fer2013"),
+        (identity("x.csv", md5="b114b9e04e6949e5fe8b6a98b3892b1d"), "fer2013"),
         (identity("my faces (2).csv"), "my-faces-2"),
         (identity("faces.v2.csv"), "faces-v2"),
         # Names of ours are not for the taking.
         (identity("fer2013.csv"), "fer2013-01234567"),
         (identity("sample.csv"), "sample-01234567"),
         (identity("...csv"), "data"),
+        (identity("faces.csv.gz"), "faces"),
+        (identity("Faces.TAR.GZ"), "Faces"),
+        (identity("shards/a.csv", "shards/b.csv"), "shards"),
+        # A model judged on another private_test is no baseline.
+        (identity("fer", fraction=0.5), "fer-private-0-5"),
+        (identity("fer", fraction=0.25), "fer-private-0-25"),
     ],
 )
 def test_lineage(data, lineage):
@@ -40,40 +47,40 @@ def test_sample_is_drawn_once_where_there_is_no_csv(workspace):
     first = config.make_config()
     assert (first.lineage, first.profile.name) == ("sample", "smoke")
     assert first.output == workspace / "output" / "sample"
-    assert first.data.path.parent == first.output / "sample"
-    assert sum(first.data.rows.values()) == config.SAMPLE_ROWS
-    drawn = first.data.path.stat().st_mtime_ns
+    assert first.data.source.paths[0].parent == first.output / "sample"
+    assert sum(first.data.row_counts.values()) == config.SAMPLE_ROWS
+    drawn = first.data.source.paths[0].stat().st_mtime_ns
     assert config.make_config() == first
-    assert first.data.path.stat().st_mtime_ns == drawn
+    assert first.data.source.paths[0].stat().st_mtime_ns == drawn
 
 
 def test_order_of_the_data(workspace, small_csv, monkeypatch):
     raw = workspace / "data" / "raw" / "fer2013.csv"
     raw.parent.mkdir(parents=True)
     raw.write_bytes(small_csv.read_bytes())
-    assert config.make_config().data.path == raw
+    assert config.make_config().data.source.paths[0] == raw
     other = workspace / "other.csv"
     other.write_bytes(small_csv.read_bytes())
     monkeypatch.setenv("FER2013_CSV", str(other))
-    assert config.make_config().data.path == other
-    assert config.make_config(csv=str(small_csv)).data.path == small_csv
+    assert config.make_config().data.source.paths[0] == other
+    assert config.make_config(data=[str(small_csv)]).data.source.paths[0] == small_csv
 
 
 def test_real_csv_gets_the_cpu_profile_and_its_own_folder(workspace, small_csv):
-    made = config.make_config(csv=str(small_csv))
+    made = config.make_config(data=[str(small_csv)])
     assert (made.lineage, made.profile.name) == ("small", "cpu")
     assert made.output == workspace / "output" / "small"
     assert made.metadata_path.parent == made.serving_model_dir.parent == made.output
     assert made.log_dir.parent == made.pipeline_root.parent == made.output
-    assert config.make_config(csv=str(small_csv), profile="smoke").profile.name == "smoke"
+    assert config.make_config(data=[str(small_csv)], profile="smoke").profile.name == "smoke"
 
 
 def test_smokes_floors_are_low_off_the_sample(small_csv):
     sample = config.make_config()
-    elsewhere = config.make_config(csv=str(small_csv), profile="smoke")
+    elsewhere = config.make_config(data=[str(small_csv)], profile="smoke")
     assert sample.gates.f1["fear"] == 0.60
     assert elsewhere.gates.f1["fear"] == pytest.approx(0.125)
-    cpu = config.make_config(csv=str(small_csv), profile="cpu")
+    cpu = config.make_config(data=[str(small_csv)], profile="cpu")
     assert cpu.gates == dataclasses.replace(sample, profile=cpu.profile).gates
 
 
@@ -82,16 +89,18 @@ def test_another_lineages_folder_is_refused(workspace, small_csv):
     with pytest.raises(
         config.ConfigError, match=r"out holds runs of the lineage 'sample'.*'small'"
     ):
-        config.make_config(csv=str(small_csv), output="out")
+        config.make_config(data=[str(small_csv)], output="out")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"profile": "huge"}, "expected a profile of smoke, cpu, paper-1, paper-2, got 'huge'"),
-        ({"csv": "nowhere.csv"}, r"expected --data to name a CSV file, got .*/nowhere\.csv"),
-        ({"csv": "."}, "expected --data to name a CSV file"),
-        ({"csv": ""}, "expected --data to name a CSV file"),
+        ({"data": ["nowhere.csv"]}, r"--data: expected a file or folder, got .*/nowhere\.csv"),
+        ({"data": ["."]}, "--data: expected FER2013's CSV, shards of it or .* got none"),
+        ({"data": [""]}, "expected --data to name a file or folder, got ''"),
+        ({"private_fraction": 0.5}, "expected --private-fraction with a folder of images"),
+        ({"max_bad_rows": -1}, "expected --max-bad-rows of at least 0, got -1"),
         ({"output": ""}, "expected --output to name a folder, got ''"),
     ],
 )
@@ -116,9 +125,35 @@ def test_output_that_is_a_file_is_named(workspace):
 
 
 def test_the_link_leads_to_the_csv_even_when_it_names_itself(small_csv):
-    made = config.make_config(csv=str(small_csv), output="out")
-    assert made.csv_link.name == f"{made.data.md5}.csv"
-    again = config.make_config(csv=str(made.csv_link), output="other")
-    itself = config.make_config(csv=str(again.csv_link), output="other")
-    for link in (made.csv_link, again.csv_link, itself.csv_link):
+    made = config.make_config(data=[str(small_csv)], output="out")
+    assert made.data_links.name == made.data.md5
+    again = config.make_config(data=[str(made.data_links)], output="other")
+    itself = config.make_config(data=[str(again.data_links)], output="other")
+    for linked in (made, again, itself):
+        (link,) = linked.data_links.iterdir()
         assert link.resolve() == small_csv
+
+
+def test_bad_data_claims_no_folder(workspace):
+    (workspace / "bad.csv").write_text("emotion,pixels,Usage\n")
+    with pytest.raises(rows.MalformedDataError):
+        config.make_config(data=["bad.csv"])
+    assert [path.name for path in workspace.iterdir()] == ["bad.csv"]
+
+
+def test_an_empty_claimed_folder_survives_a_kill(workspace):
+    """Hidden leavings of a killed run are not somebody's files."""
+    (workspace / "out").mkdir()
+    (workspace / "out" / ".lineage.json.123.unfinished").write_text("{")
+    config.make_config(output="out")
+
+
+def test_the_description_says_what_was_set_aside_and_drawn(workspace):
+    data = source.DataIdentity(
+        source.Source((workspace / "faces",), 0.25), "0123", {"train": 1000}, bad_rows=3
+    )
+    made = config.PipelineConfig(data, "faces", workspace, config.profiles.PROFILES["cpu"])
+    assert made.description.startswith(
+        f"data     {workspace}/faces (not a Kaggle file, 1,000 rows, MD5 0123, "
+        "3 bad rows set aside, 25% of `test` drawn as private_test)\n"
+    )

@@ -1,5 +1,6 @@
 """What comes after a blessed run: unchanged, spoilt, edited; and runs that must not pass."""
 
+import json
 import pathlib
 import re
 import shutil
@@ -154,31 +155,51 @@ def test_model_of_shuffled_labels_is_not_blessed(tmp_path):
     assert not (tmp_path / "output" / "shuffled" / "serving_model").exists()
 
 
-def test_malformed_csv_stops_the_run(tmp_path, small_csv):
-    path = tmp_path / "bad.csv"
+def spoil_usage(small_csv, folder: pathlib.Path) -> pathlib.Path:
+    path = folder / "bad.csv"
     path.write_text(small_csv.read_text().replace("PublicTest", "PublicTes", 1))
+    return path
+
+
+def test_bad_row_stops_the_run_and_leaves_nothing(tmp_path, small_csv):
+    path = spoil_usage(small_csv, tmp_path)
     run = commands.run_command("muwnet-fer", "run", "--data", path, cwd=tmp_path)
     assert run.exit_code == 2
     run_output.assert_clean(run)
-    assert_malformed(run, path)
+    assert_bad_row(run, path)
 
 
-def test_malformed_csv_stops_the_tfx_command(tmp_path, small_csv):
-    path = tmp_path / "bad.csv"
-    path.write_text(small_csv.read_text().replace("PublicTest", "PublicTes", 1))
-    environment = {"FER2013_CSV": str(path)}
-    assert commands.create_by_tfx(tmp_path, **environment).exit_code == 0
-    run = commands.run_by_tfx(tmp_path, **environment)
-    assert run.exit_code == 1
-    assert "Traceback" not in run.output
-    assert_malformed(run, path)
+def test_bad_row_stops_the_tfx_command(tmp_path, small_csv):
+    path = spoil_usage(small_csv, tmp_path)
+    created = commands.create_by_tfx(tmp_path, FER2013_CSV=str(path))
+    assert created.exit_code != 0
+    assert "Traceback" not in created.output
+    assert_bad_row(created, path)
 
 
-def assert_malformed(run: commands.Command, path: pathlib.Path) -> None:
-    assert f"bad input: {path}: 1 malformed rows" in run.output
+def assert_bad_row(run: commands.Command, path: pathlib.Path) -> None:
+    assert f"bad input: {path}: 1 bad rows" in run.output
     assert "row 168: expected Usage in" in run.output
-    assert "Fer2013ExampleGen   failed" in run.output
-    assert not list((path.parent / "output").glob("**/*.gz"))
+    assert not (path.parent / "output").exists()
+
+
+def test_bad_row_is_set_aside_where_that_is_allowed(tmp_path, small_csv):
+    path = spoil_usage(small_csv, tmp_path)
+    for took in ("0.", "cached"):
+        run = commands.run_command(
+            "muwnet-fer",
+            "run",
+            "--data",
+            path,
+            "--max-bad-rows=1",
+            "--to=Fer2013ExampleGen",
+            cwd=tmp_path,
+        )
+        assert run.exit_code == 0, run.output
+        assert "1 bad rows set aside" in run.output
+        assert run_output.read_component_lines(run.output)["Fer2013ExampleGen"].startswith(took)
+        (quarantine,) = re.findall(r"^set aside 1 bad rows: (\S+)$", run.output, re.M)
+        assert json.loads(pathlib.Path(quarantine).read_text())["row"] == 168
 
 
 def test_run_to_the_trainer_shows_public_test_only(tmp_path, small_csv):

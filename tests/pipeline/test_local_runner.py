@@ -3,7 +3,7 @@
 import pytest
 
 from muwnet_fer.components.anomaly_gate import executor as anomaly_gate
-from muwnet_fer.data import csv_file
+from muwnet_fer.data import rows
 from muwnet_fer.models.muwnet import training
 from muwnet_fer.pipeline import config as pipeline_config
 from muwnet_fer.pipeline import local_runner, tracked_runner
@@ -12,7 +12,7 @@ from muwnet_fer.pipeline import local_runner, tracked_runner
 @pytest.mark.parametrize(
     ("error", "exit_code", "message"),
     [
-        (csv_file.MalformedCsvError("row 3"), 2, "bad input: row 3"),
+        (rows.MalformedDataError("row 3"), 2, "bad input: row 3"),
         (pipeline_config.ConfigError("wrong"), 2, "error: wrong"),
         (anomaly_gate.AnomalyError("1 anomaly"), 3, "anomaly: 1 anomaly"),
         (training.TrainingDivergedError("nan"), 1, "training diverged: nan"),
@@ -26,7 +26,7 @@ def test_ends(tmp_path, small_csv, monkeypatch, capfd, error, exit_code, message
 
     monkeypatch.setattr(tracked_runner.TrackedLocalDagRunner, "run_with_ir", fail)
     output = tmp_path / "output"
-    assert local_runner.run(str(small_csv), "smoke", str(output)) == exit_code
+    assert local_runner.run([str(small_csv)], "smoke", str(output)) == exit_code
     printed = capfd.readouterr().out
     assert message in printed
     assert "Traceback" not in printed
@@ -38,7 +38,7 @@ def test_ends(tmp_path, small_csv, monkeypatch, capfd, error, exit_code, message
 
 def test_a_log_that_cannot_be_written_is_named(tmp_path, small_csv, capfd):
     output = tmp_path / "output"
-    pipeline_config.make_config(str(small_csv), "smoke", str(output))
+    pipeline_config.make_config([str(small_csv)], "smoke", str(output))
     (output / "logs").write_text("in the way")
-    assert local_runner.run(str(small_csv), "smoke", str(output)) == local_runner.BAD_INPUT
-    assert f"error: cannot write the log {output}/logs/" in capfd.readouterr().err
+    assert local_runner.run([str(small_csv)], "smoke", str(output)) == local_runner.BAD_INPUT
+    assert f"error: cannot write {output}/logs: File exists" in capfd.readouterr().err

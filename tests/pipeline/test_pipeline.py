@@ -25,7 +25,7 @@ FINGERPRINTED = {
 @pytest.fixture(scope="module")
 def config(small_csv, tmp_path_factory):
     output = tmp_path_factory.mktemp("pipeline") / "output"
-    return pipeline_config.make_config(str(small_csv), "smoke", str(output))
+    return pipeline_config.make_config([str(small_csv)], "smoke", str(output))
 
 
 def compile_nodes(config) -> dict:
@@ -134,6 +134,6 @@ def test_the_same_bytes_elsewhere_have_the_same_key(config, nodes, small_csv, tm
     moved = tmp_path / "folder" / small_csv.name
     moved.parent.mkdir()
     moved.write_bytes(small_csv.read_bytes())
-    again = compile_nodes(pipeline_config.make_config(str(moved), "smoke", str(config.output)))
+    again = compile_nodes(pipeline_config.make_config([str(moved)], "smoke", str(config.output)))
     for node_id, node in nodes.items():
         assert node.parameters == again[node_id].parameters

@@ -1,0 +1,35 @@
+"""One run at a time for each lineage: a second one would train and push over the first."""
+
+import contextlib
+import pathlib
+from collections.abc import Iterator
+
+import filelock
+
+_LOCK_FILE = ".lock"
+
+
+class LineageBusyError(RuntimeError):
+    """Another process works on this output folder."""
+
+
+@contextlib.contextmanager
+def hold(output: pathlib.Path) -> Iterator[None]:
+    """Keeps other runs out of an output folder; the system frees it however this process ends.
+
+    Raises:
+      LineageBusyError: where another process holds it.
+      OSError: where the lock cannot be written.
+    """
+    lock = filelock.FileLock(output / _LOCK_FILE)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout as error:
+        raise LineageBusyError(
+            f"another run works in {output}: wait until it ends, or name another folder with "
+            "--output"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
