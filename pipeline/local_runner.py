@@ -78,9 +78,9 @@ def _run_with_messages(config: pipeline_config.PipelineConfig, to: str | None) -
         return INTERRUPTED
     except Exception as error:  # the last resort: a message in place of a traceback
         console.log_traceback()
-        console.LOGGER.info("crashed: %s: %s", type(error).__name__, error)
         if advice := failure.advise(error):
-            console.LOGGER.info("%s", advice)
+            console.LOGGER.info("stopped: %s", advice)
+        console.LOGGER.info("crashed: %s: %s", type(error).__name__, error)
         return CRASHED
 
 

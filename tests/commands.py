@@ -20,19 +20,30 @@ class Command:
 
 def run_command(*arguments, cwd: pathlib.Path, **environment: str) -> Command:
     """Runs a command of this environment, with no data or profile but what is given."""
-    ours = ("FER2013_CSV", "MUWNET_PROFILE", "MUWNET_OUTPUT")
-    env = {name: value for name, value in os.environ.items() if name not in ours}
+    process = start_command(*arguments, cwd=cwd, **environment)
+    output, _ = process.communicate()
+    return Command(process.returncode, output)
+
+
+def start_command(*arguments, cwd: pathlib.Path, **environment: str) -> subprocess.Popen:
+    """Starts one, in a process group of its own, as a terminal does; its output is one pipe."""
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if name != "FER2013_CSV" and not name.startswith("MUWNET_")
+    }
     env |= {"PATH": f"{BIN}{os.pathsep}{env['PATH']}", **environment}
-    finished = subprocess.run(
+    return subprocess.Popen(
         [str(argument) for argument in arguments],
         cwd=cwd,
         env=env,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        process_group=0,
     )
-    return Command(finished.returncode, finished.stdout)
 
 
 def create_by_tfx(cwd: pathlib.Path, **environment: str) -> Command:
