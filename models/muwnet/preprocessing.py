@@ -7,7 +7,15 @@ import tensorflow as tf
 
 from muwnet_fer.data import fer2013
 
+# 4096x4096: more than a face needs, yet 16 MB as grey pixels; some 50 MB within libjpeg while a
+# progressive JPEG is decoded. What TensorFlow itself refuses starts at 2**29.
+MAX_PIXELS = 2**24
+
 _SIDE = fer2013.IMAGE_SIZE
+_JPEG_START = b"\xff\xd8\xff"
+# The signature, then length and name of the chunk that must be first; width and height follow.
+_PNG_START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
+_HEAD = len(_PNG_START) + 8
 
 
 def preprocessing_fn(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -32,10 +40,13 @@ def decode_images(encoded: tf.Tensor) -> tf.Tensor:
     An image that is 48x48 and grey comes out pixel by pixel as it went in.
 
     Raises:
-      tf.errors.InvalidArgumentError: at run time, for bytes that are no image.
+      tf.errors.InvalidArgumentError: at run time, for bytes that are no PNG or JPEG, and for an
+        image of more than MAX_PIXELS before any is decoded.
     """
     return tf.map_fn(
-        _decode_image, encoded, fn_output_signature=tf.TensorSpec((_SIDE, _SIDE), tf.uint8)
+        _decode_image,
+        _check_headers(encoded),
+        fn_output_signature=tf.TensorSpec((_SIDE, _SIDE), tf.uint8),
     )
 
 
@@ -43,6 +54,53 @@ def decode_transformed(image: tf.Tensor) -> tf.Tensor:
     """Turns Transform's output back into pixels: string [N] -> uint8 [N, 48, 48]."""
     # The batch's size, not -1: bytes of another length are an error, an empty batch is none.
     return tf.reshape(tf.io.decode_raw(image, tf.uint8), (tf.shape(image)[0], _SIDE, _SIDE))
+
+
+def _check_headers(encoded: tf.Tensor) -> tf.Tensor:
+    """Gives string [N] back once every image's header says PNG or JPEG, 1 to MAX_PIXELS pixels."""
+    head = tf.strings.substr(encoded, 0, _HEAD)
+    head = tf.io.decode_raw(head, tf.uint8, fixed_length=_HEAD)  # short ones end in zeros
+    is_png, is_jpeg = _starts_with(head, _PNG_START), _starts_with(head, _JPEG_START)
+    # libjpeg finds a JPEG's sides: they may stand anywhere before the first scan.
+    jpeg_shapes = tf.map_fn(
+        tf.io.extract_jpeg_shape,
+        tf.boolean_mask(encoded, is_jpeg),
+        fn_output_signature=tf.TensorSpec((3,), tf.int32),
+    )
+    sides = tf.tensor_scatter_nd_update(
+        _read_png_sides(head), tf.where(is_jpeg), tf.cast(jpeg_shapes[:, 1::-1], tf.int64)
+    )
+    # In floats: the product of two forged sides of 32 bits may wrap round as an integer.
+    pixels = tf.reduce_prod(tf.cast(sides, tf.float64), axis=1)
+    is_known = is_png | is_jpeg
+    # What is neither has no sides.
+    is_bounded = (pixels >= 1) & (pixels <= MAX_PIXELS) | ~is_known
+    sizes = tf.strings.reduce_join(tf.strings.as_string(sides), axis=1, separator="x")
+    kind = tf.fill(tf.shape(encoded), "something else")
+    checks = [
+        _assert_all(is_known, "expected PNG or JPEG, got", kind),
+        _assert_all(is_bounded, f"expected at least 1 and at most {MAX_PIXELS} pixels, got", sizes),
+    ]
+    with tf.control_dependencies(checks):
+        return tf.identity(encoded)
+
+
+def _starts_with(head: tf.Tensor, start: bytes) -> tf.Tensor:
+    """uint8 [N, _HEAD] -> bool [N]."""
+    return tf.reduce_all(head[:, : len(start)] == list(start), axis=1)
+
+
+def _read_png_sides(head: tf.Tensor) -> tf.Tensor:
+    """uint8 [N, _HEAD] -> width and height, int64 [N, 2]: four bytes each, the highest first."""
+    digits = tf.reshape(tf.cast(head[:, len(_PNG_START) :], tf.int64), (-1, 2, 4))
+    return tf.reduce_sum(digits * (2**24, 2**16, 2**8, 1), axis=2)
+
+
+def _assert_all(good: tf.Tensor, expected: str, got: tf.Tensor) -> tf.Operation | None:
+    """Fails where bool [N] is false, with what was got there, string [N], and the positions."""
+    bad = tf.where(~good)[:, 0]
+    message = [expected, tf.gather(got, bad), "as image", tf.strings.as_string(bad)]
+    return tf.debugging.Assert(tf.reduce_all(good), message)
 
 
 def _decode_image(encoded: tf.Tensor) -> tf.Tensor:

@@ -16,9 +16,10 @@ import tensorflow as tf
 from muwnet_fer.data import fer2013
 from muwnet_fer.models.muwnet import examples, export
 from muwnet_fer.models.muwnet import model as muwnet_model
+from muwnet_fer.tests.models import image_bombs
 
 MANIFEST = {"profile": "tiny", "best_epoch": 3, "public_test_accuracy": 0.5}
-SCRIPT = pathlib.Path(__file__).with_name("serve_in_fresh_process.py")
+FOLDER = pathlib.Path(__file__).parent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,12 +168,44 @@ def test_bytes_that_are_no_image_are_an_invalid_argument(exported, transformed):
 
 @pytest.mark.parametrize(
     "serialized",
-    [encode_example({"image": [b"no image"]}), encode_example({"emotion": [1]}), b"no Example"],
-    ids=["corrupt image", "no image", "no Example"],
+    [
+        encode_example({"image": [b"no image"]}),
+        encode_example({"image": [image_bombs.forge_png(40_000, 40_000)]}),
+        encode_example({"emotion": [1]}),
+        b"no Example",
+    ],
+    ids=["corrupt image", "large image", "no image", "no Example"],
 )
 def test_examples_without_an_image_are_an_invalid_argument(exported, serialized):
     with pytest.raises(tf.errors.InvalidArgumentError):
         exported.signatures["serving_default"](examples=tf.constant([serialized]))
+
+
+def test_large_images_cost_a_server_neither_time_nor_memory(exported, transformed, tmp_path):
+    bombs = {
+        "40000x40000": image_bombs.draw_png(40_000, 40_000),
+        # TensorFlow itself would decode these: half a gigabyte of grey pixels each.
+        "23000x23000": image_bombs.draw_png(23_000, 23_000),
+        "22999x23000": image_bombs.forge_jpeg(22_999, 23_000),
+        "65000x65000": image_bombs.forge_jpeg(65_000, 65_000),
+    }
+    # The first one, a face, is served: afterwards memory is that of a server in use.
+    for name, content in {"0": list_images(transformed)[0], **bombs}.items():
+        (tmp_path / name).write_bytes(content)
+    script = FOLDER / "refuse_in_fresh_process.py"
+    command = [sys.executable, "-I", script, exported.path, "0", *bombs]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, result.stderr[-3000:]
+    outcomes = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [outcome["image"] for outcome in outcomes] == 2 * ["0", *bombs]
+    for outcome in outcomes:
+        if outcome["image"] == "0":
+            assert outcome["message"] is None
+            continue
+        assert f"pixels, got] [{outcome['image']}]" in outcome["message"]
+        # Milliseconds; the first error of a process also formats a stack trace.
+        assert outcome["seconds"] < 1
+        assert outcome["megabytes"] < 20
 
 
 # === The files ===
@@ -192,7 +225,14 @@ def test_model_serves_in_a_process_without_this_package(exported, transformed, t
         faces=transformed.faces,
     )
     # Isolated (-I), elsewhere, and with a script that refuses the import.
-    command = [sys.executable, "-I", SCRIPT, exported.path, "inputs.npz", "outputs.npz"]
+    command = [
+        sys.executable,
+        "-I",
+        FOLDER / "serve_in_fresh_process.py",
+        exported.path,
+        "inputs.npz",
+        "outputs.npz",
+    ]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stderr[-3000:]
     modules = ast.literal_eval(result.stdout.splitlines()[-1])

@@ -1,5 +1,7 @@
 """Decoding is pixel-exact for FER2013's faces, roughly right for other images, loud for none."""
 
+import struct
+
 import cv2
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import tensorflow as tf
 
 from muwnet_fer.data import fer2013
 from muwnet_fer.models.muwnet import preprocessing
+from muwnet_fer.tests.models import image_bombs
 
 SHAPE = (fer2013.IMAGE_SIZE, fer2013.IMAGE_SIZE)
 
@@ -132,6 +135,78 @@ PNG = encode(draw_faces(1)[0])
 def test_bytes_that_are_no_image_are_an_invalid_argument(corrupt):
     with pytest.raises(tf.errors.InvalidArgumentError):
         decode(PNG, corrupt)
+
+
+@pytest.mark.parametrize("length", range(len(preprocessing._PNG_START) + 17))
+def test_image_of_a_few_bytes_is_an_invalid_argument(length):
+    jpeg = encode(draw_faces(1)[0], ".jpg")
+    for encoded in (PNG[:length], jpeg[:length], bytes(length)):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            decode(encoded)
+
+
+# === Images that are refused before they are decoded ===
+
+GIF = (
+    b"GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff"  # 1x1 of two colours
+    b"\x2c\0\0\0\0\1\0\1\0\0\2\2D\1\0;"
+)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(GIF, id="GIF"),
+        pytest.param(encode(draw_faces(1)[0], ".bmp"), id="BMP"),
+        pytest.param(encode(draw_faces(1)[0], ".webp"), id="WebP"),
+    ],
+)
+def test_other_formats_are_refused_by_name_and_place(other):
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match=r"expected PNG or JPEG, got[^$]*as image[^$]*1"
+    ):
+        decode(PNG, other)
+
+
+def test_gif_of_the_test_above_is_one_that_tensorflow_reads():
+    assert tf.io.decode_image(GIF).shape == (1, 1, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("bomb", "size"),
+    [
+        pytest.param(image_bombs.draw_png(40_000, 40_000), "40000x40000", id="PNG"),
+        pytest.param(image_bombs.draw_png(4096, 4097), "4096x4097", id="PNG a row too high"),
+        pytest.param(image_bombs.forge_png(2**32 - 1, 2**32 - 1), "4294967295x", id="PNG 32 bits"),
+        pytest.param(image_bombs.forge_png(0, 48), "0x48", id="PNG of no column"),
+        pytest.param(image_bombs.forge_jpeg(65_000, 65_000), "65000x65000", id="JPEG"),
+        pytest.param(image_bombs.forge_jpeg(4097, 4096), "4097x4096", id="JPEG a column too wide"),
+        pytest.param(
+            image_bombs.forge_jpeg(65_000, 65_000, comments=9), "65000x65000", id="JPEG, far header"
+        ),
+    ],
+)
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+def test_large_images_are_refused_with_their_size(mode, bomb, size):
+    function = preprocessing.decode_images
+    if mode == "graph":
+        function = tf.function(function, input_signature=[tf.TensorSpec([None], tf.string)])
+    expected = f"expected at least 1 and at most 16777216 pixels, got[^$]*{size}[^$]*as image[^$]*2"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=expected):
+        function(tf.constant([PNG, PNG, bomb]))
+
+
+def test_largest_image_is_decoded():
+    largest = image_bombs.draw_png(4096, 4096)
+    np.testing.assert_array_equal(decode(largest, PNG), [np.zeros(SHAPE), draw_faces(1)[0]])
+
+
+def test_size_is_not_taken_from_a_chunk_before_the_header():
+    """libpng skips a chunk that it does not know; the real IHDR would follow it."""
+    bomb = image_bombs.draw_png(40_000, 40_000)
+    harmless = image_bombs.make_chunk(b"abCD", struct.pack(">II", 48, 48))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="expected PNG or JPEG"):
+        decode(bomb[:8] + harmless + bomb[8:])
 
 
 # === Transform's bytes ===
