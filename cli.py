@@ -91,3 +91,22 @@ def synthesize(rows: int, seed: int, csv: str) -> None:
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{csv}: {rows} drawn faces")
+
+
+@data.command()
+@click.option(
+    "--to",
+    type=click.Path(dir_okay=False),
+    default="data/raw/fer2013.csv",
+    show_default=True,
+    help="Where the CSV goes; no other file there is overwritten.",
+)
+def download(to: str) -> None:
+    """Download FER2013 from Kaggle, with your credentials there, and check its MD5."""
+    from muwnet_fer.data import download as kaggle
+
+    try:
+        is_new = kaggle.download(to)
+    except (OSError, kaggle.DownloadError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{to}: {'downloaded' if is_new else 'here already'}, MD5 as Kaggle's")
