@@ -6,7 +6,7 @@ LOCK := requirements/lock-py311.txt
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format bench bench-input clean lock
+.PHONY: help setup run test lint format audit bench bench-input clean lock
 
 help: ## Print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -32,6 +32,14 @@ bench: $(INSTALLED) ## Measure every component on the real FER2013, and with ten
 
 bench-input: $(INSTALLED) ## Measure the input pipeline against the training
 	$(VENV)/bin/python tests/benchmarks/input_pipeline.py
+
+# In a venv of its own: what audits the lock is no part of it. --strict: a package that could not be
+# looked up is a failure, where pip-audit would otherwise say that nothing was found.
+audit: ## Hold the lock against published advisories (needs the network)
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install -q 'pip-audit>=2.10,<3'
+	$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip -r $(LOCK) \
+		$$(grep -oE '^[A-Z]+-[0-9A-Za-z-]+' requirements/audit-ignore.txt | sed 's/^/--ignore-vuln /')
 
 clean: ## Delete caches and build files, never output/
 	rm -rf build dist .pytest_cache .ruff_cache *.egg-info

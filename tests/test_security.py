@@ -47,3 +47,17 @@ def test_numpy_refuses_an_archive_with_a_pickle_in_it(tmp_path):
     assert b"builtins" in zipfile.ZipFile(tmp_path / "code.npz").read("weights.npy")
     with pytest.raises(ValueError, match="allow_pickle"):
         np.load(tmp_path / "code.npz")["weights"]
+
+
+def test_every_ignored_advisory_has_a_reason_and_a_pin():
+    text = (commands.ROOT / "SECURITY.md").read_text()
+    reasons = dict(re.findall(r"^\| ([A-Z]+-[\w-]+)[^|]*\| ([^|]+) \| .{20}", text, re.M))
+    ignored = re.findall(
+        r"^([A-Z]+-[\w-]+)  # (.+)$",
+        (commands.ROOT / "requirements" / "audit-ignore.txt").read_text(),
+        re.M,
+    )
+    assert dict(ignored) == reasons
+    pins = (commands.ROOT / "requirements" / "lock-py311.txt").read_text().splitlines()
+    # A pin that moved on may no longer need its exception.
+    assert {package.replace(" ", "==") for _, package in ignored} <= set(pins)

@@ -35,7 +35,7 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 
 
 def decode_images(encoded: tf.Tensor) -> tf.Tensor:
-    """Decodes PNG or JPEG of any size and colour: string [N] -> uint8 [N, 48, 48].
+    """Decodes PNG or JPEG of any colour, to MAX_PIXELS: string [N] -> uint8 [N, 48, 48].
 
     An image that is 48x48 and grey comes out pixel by pixel as it went in.
 
