@@ -5,19 +5,15 @@ place only if its MD5 is one of Kaggle's.
 """
 
 import contextlib
-import hashlib
-import lzma
 import os
 import pathlib
 import sys
-import tarfile
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
 
-from muwnet_fer.data import fer2013
+from muwnet_fer.data import archive, fer2013, rows
+from muwnet_fer.data import source as data_source
 
 COMPETITION = "challenges-in-representation-learning-facial-expression-recognition-challenge"
 PAGE = f"https://www.kaggle.com/competitions/{COMPETITION}"
@@ -25,9 +21,9 @@ PAGE = f"https://www.kaggle.com/competitions/{COMPETITION}"
 MANUAL_STEPS = f"""\
 1. Sign in to Kaggle and accept the competition's rules:
    {PAGE}/rules
-2. Download `fer2013.tar.gz` (or `icml_face_data.csv.zip`) from the competition's data page and
-   unpack it.
-3. Put the CSV at `data/raw/fer2013.csv`, or name it in `FER2013_CSV` or `--data`."""
+2. Download `fer2013.tar.gz` (or `icml_face_data.csv.zip`) from the competition's data page.
+3. Name it, packed as it is, in `FER2013_CSV` or `--data`; or unpack its CSV to
+   `data/raw/fer2013.csv`."""
 
 # As the competition lists them; Kaggle zips the second one for the way, its client unzips it.
 _FILES = ("fer2013.tar.gz", "icml_face_data.csv")
@@ -51,7 +47,7 @@ def download(target: str | pathlib.Path) -> bool:
     """
     target = pathlib.Path(target)
     if target.exists():
-        if _name_by_md5(target):
+        if _compute_md5(target) in fer2013.KAGGLE_MD5:
             return False
         raise FileExistsError(
             f"expected {target} to be missing or one of Kaggle's CSVs by its MD5, got another file"
@@ -62,11 +58,9 @@ def download(target: str | pathlib.Path) -> bool:
         with tempfile.TemporaryDirectory(prefix=".fer2013-", dir=target.parent) as folder:
             csv = pathlib.Path(folder, "unpacked.csv")
             _unpack(_download_archive(folder), csv)
-            if not _name_by_md5(csv):
+            if (md5 := _compute_md5(csv)) not in fer2013.KAGGLE_MD5:
                 known = ", ".join(fer2013.KAGGLE_MD5)
-                raise DownloadError(
-                    f"expected a CSV with the MD5 {known} from Kaggle, got {_md5(csv)}"
-                )
+                raise DownloadError(f"expected a CSV with the MD5 {known} from Kaggle, got {md5}")
             os.replace(csv, target)
     except OSError as error:
         raise DownloadError(f"{target}: expected to write there, got {error}") from error
@@ -122,42 +116,18 @@ def _explain(status: int) -> str:
     return f"expected Kaggle to answer, got HTTP status {status}"
 
 
-def _unpack(archive: pathlib.Path, csv: pathlib.Path) -> None:
+def _unpack(packed: pathlib.Path, csv: pathlib.Path) -> None:
     try:
-        with _open_csv(archive) as source, open(csv, "wb") as sink:
+        with archive.open_csv(packed) as source, open(csv, "wb") as sink:
             while chunk := source.read(_CHUNK):
                 sink.write(chunk)
                 if sink.tell() > _LARGEST_CSV:
                     raise DownloadError(
-                        f"{archive.name}: expected a CSV of at most {_LARGEST_CSV} bytes, got more"
+                        f"{packed.name}: expected a CSV of at most {_LARGEST_CSV} bytes, got more"
                     )
-    except (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError) as error:
-        raise DownloadError(f"{archive.name}: expected a whole archive, got {error}") from error
+    except rows.MalformedDataError as error:
+        raise DownloadError(str(error)) from error
 
 
-@contextlib.contextmanager
-def _open_csv(archive: pathlib.Path) -> Iterator[BinaryIO]:
-    """Opens Kaggle's CSV in a tar archive, whatever folder it names there; else the file itself."""
-    if not tarfile.is_tarfile(archive):
-        with open(archive, "rb") as csv:
-            yield csv
-        return
-    names = tuple(fer2013.KAGGLE_MD5.values())
-    with tarfile.open(archive) as tar:
-        for member in tar:
-            if member.isfile() and pathlib.PurePath(member.name).name in names:
-                yield tar.extractfile(member)
-                return
-    raise DownloadError(f"{archive.name}: expected {' or '.join(names)} in it, got neither")
-
-
-def _name_by_md5(csv: pathlib.Path) -> str | None:
-    return fer2013.KAGGLE_MD5.get(_md5(csv))
-
-
-def _md5(path: pathlib.Path) -> str:
-    md5 = hashlib.md5(usedforsecurity=False)
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            md5.update(chunk)
-    return md5.hexdigest()
+def _compute_md5(csv: pathlib.Path) -> str:
+    return data_source.compute_md5(data_source.Source((csv,)))

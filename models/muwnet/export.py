@@ -41,7 +41,7 @@ class ServingModule(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image")])
     def predict_images(self, image):
-        """PNG or JPEG bytes of any size; bytes that are no image are an INVALID_ARGUMENT."""
+        """PNG or JPEG bytes up to 4096x4096 pixels; all else is an INVALID_ARGUMENT."""
         return self._predict_raw({fer2013.IMAGE_KEY: image[:, tf.newaxis]})
 
     @tf.function(input_signature=[tf.TensorSpec([None, *_FACE], tf.uint8, name="image")])
