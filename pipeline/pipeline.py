@@ -16,7 +16,7 @@ from muwnet_fer.components.predictor import component as predictor_component
 from muwnet_fer.components.predictor import executor as predictor_executor
 from muwnet_fer.data import fer2013
 from muwnet_fer.models.muwnet import preprocessing, trainer
-from muwnet_fer.pipeline import baseline, evaluation, metrics, source_fingerprint
+from muwnet_fer.pipeline import baseline, evaluation, metrics, source_fingerprint, split_thresholds
 from muwnet_fer.pipeline import config as pipeline_config
 
 SCHEMA_FILE = source_fingerprint.ROOT / "data" / "schema.pbtxt"
@@ -51,9 +51,13 @@ def create_pipeline(config: pipeline_config.PipelineConfig) -> tfx.dsl.Pipeline:
         statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"]
     )
 
-    # Stops the run at an anomaly.
+    # Stops the run at an anomaly, or where an evaluation split differs from train.
     anomaly_gate = anomaly_gate_component.AnomalyGate(
-        example_validator.outputs["anomalies"], fingerprint(anomaly_gate_executor.__name__)
+        anomalies=example_validator.outputs["anomalies"],
+        statistics=statistics_gen.outputs["statistics"],
+        schema=schema_gen.outputs["schema"],
+        thresholds=split_thresholds.THRESHOLDS,
+        source_fingerprint=fingerprint(anomaly_gate_executor.__name__),
     )
 
     # Decodes images to 48x48 faces; private_test stays out of the training's reach.

@@ -1,23 +1,33 @@
-"""AnomalyGate: stops the run where ExampleValidator found an anomaly, which only reports it.
+"""AnomalyGate: stops the run where ExampleValidator found an anomaly, which only reports it, or
+where an evaluation split differs from train, which ExampleValidator does not compare.
 
 No channel leads from here to Transform or Trainer: name the gate as their upstream node.
 """
+
+import json
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
-from muwnet_fer.components.anomaly_gate import executor
+from muwnet_fer.components.anomaly_gate import executor, split_checks
 
 
 class AnomalyGateSpec(types.ComponentSpec):
-    """Takes anomalies, gives nothing: it passes or fails."""
+    """Takes anomalies, statistics and schema, gives nothing: it passes or fails."""
 
-    PARAMETERS = {"source_fingerprint": component_spec.ExecutionParameter(type=str)}
+    PARAMETERS = {
+        executor.THRESHOLDS_KEY: component_spec.ExecutionParameter(type=str),
+        "source_fingerprint": component_spec.ExecutionParameter(type=str),
+    }
     INPUTS = {
         executor.ANOMALIES_KEY: component_spec.ChannelParameter(
             type=standard_artifacts.ExampleAnomalies
-        )
+        ),
+        executor.STATISTICS_KEY: component_spec.ChannelParameter(
+            type=standard_artifacts.ExampleStatistics
+        ),
+        executor.SCHEMA_KEY: component_spec.ChannelParameter(type=standard_artifacts.Schema),
     }
     OUTPUTS = {}
 
@@ -31,8 +41,26 @@ class AnomalyGate(base_component.BaseComponent):
     SPEC_CLASS = AnomalyGateSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
 
-    def __init__(self, anomalies: types.BaseChannel, source_fingerprint: str):
-        """Takes ExampleValidator's anomalies and the fingerprint of the executor's source."""
+    def __init__(
+        self,
+        anomalies: types.BaseChannel,
+        statistics: types.BaseChannel,
+        schema: types.BaseChannel,
+        thresholds: split_checks.Thresholds,
+        source_fingerprint: str,
+    ):
+        """Takes ExampleValidator's anomalies, and the statistics and schema they were found with.
+
+        Args:
+          thresholds: {feature: {kind: value}}, see split_checks.py.
+          source_fingerprint: of the executor's source.
+        """
         super().__init__(
-            AnomalyGateSpec(anomalies=anomalies, source_fingerprint=source_fingerprint)
+            AnomalyGateSpec(
+                anomalies=anomalies,
+                statistics=statistics,
+                schema=schema,
+                thresholds=json.dumps(thresholds, sort_keys=True),
+                source_fingerprint=source_fingerprint,
+            )
         )

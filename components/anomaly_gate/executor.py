@@ -1,19 +1,28 @@
-"""Reads every split's anomalies and raises them as one table."""
+"""Reads every split's anomalies, compares the splits, and raises what is found as one table."""
 
+import json
 from typing import Any
 
 import tabulate
+from absl import logging
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import types
+from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-ANOMALIES_KEY = "anomalies"
+from muwnet_fer.components.anomaly_gate import split_checks
+from muwnet_fer.data import fer2013
+
+ANOMALIES_KEY, STATISTICS_KEY, SCHEMA_KEY = "anomalies", "statistics", "schema"
+THRESHOLDS_KEY = "thresholds"
+
+Row = tuple[str, str, str, str]  # split, feature ("" for the whole split), anomaly, description
 
 
 class AnomalyError(ValueError):
-    """Examples do not fit the schema; the message is a table of split, feature and anomaly."""
+    """Examples do not fit; the message is a table of split, feature and anomaly."""
 
 
 class Executor(base_executor.BaseExecutor):
@@ -26,26 +35,58 @@ class Executor(base_executor.BaseExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         """Raises:
-        AnomalyError: where a split has an anomaly.
+        AnomalyError: where a split does not fit the schema, or train.
+        ValueError: for thresholds that do not fit the schema.
         """
-        artifact = artifact_utils.get_single_instance(input_dict[ANOMALIES_KEY])
-        found = []
-        for split in artifact_utils.decode_split_names(artifact.split_names):
-            path = io_utils.get_only_uri_in_dir(artifact_utils.get_split_uri([artifact], split))
-            anomalies = anomalies_pb2.Anomalies()
-            anomalies.ParseFromString(io_utils.read_bytes_file(path))
-            found += [(split, *row) for row in list_anomalies(anomalies)]
-        if found:
+        rows = [
+            *list_schema_anomalies(input_dict),
+            *list_threshold_anomalies(input_dict, json.loads(exec_properties[THRESHOLDS_KEY])),
+        ]
+        if rows:
             table = tabulate.tabulate(
-                found, ("split", "feature", "anomaly", "found"), maxcolwidths=(None, None, 30, 60)
+                rows, ("split", "feature", "anomaly", "found"), maxcolwidths=(None, None, 30, 60)
             )
-            raise AnomalyError(f"{len(found)} anomalies in the Examples\n{table}")
+            raise AnomalyError(f"{len(rows)} anomalies in the Examples\n{table}")
 
 
-def list_anomalies(anomalies: anomalies_pb2.Anomalies) -> list[tuple[str, str, str]]:
-    """Returns (feature, anomaly, description) of each anomaly; feature "" for the data set's."""
+def list_schema_anomalies(input_dict: dict[str, list[types.Artifact]]) -> list[Row]:
+    """Returns what ExampleValidator found."""
+    artifact = artifact_utils.get_single_instance(input_dict[ANOMALIES_KEY])
     rows = []
-    infos = [*sorted(anomalies.anomaly_info.items()), ("", anomalies.dataset_anomaly_info)]
-    for feature, info in infos:
-        rows += [(feature, reason.short_description, reason.description) for reason in info.reason]
+    for split in artifact_utils.decode_split_names(artifact.split_names):
+        path = io_utils.get_only_uri_in_dir(artifact_utils.get_split_uri([artifact], split))
+        anomalies = anomalies_pb2.Anomalies()
+        anomalies.ParseFromString(io_utils.read_bytes_file(path))
+        infos = [*sorted(anomalies.anomaly_info.items()), ("", anomalies.dataset_anomaly_info)]
+        for feature, info in infos:
+            rows += [
+                (split, feature, reason.short_description, reason.description)
+                for reason in info.reason
+            ]
+    return rows
+
+
+def list_threshold_anomalies(
+    input_dict: dict[str, list[types.Artifact]], thresholds: split_checks.Thresholds
+) -> list[Row]:
+    """Returns what the thresholds do not let pass; logs all that was measured."""
+    schema = io_utils.SchemaReader().read(
+        io_utils.get_only_uri_in_dir(artifact_utils.get_single_uri(input_dict[SCHEMA_KEY]))
+    )
+    split_checks.check_thresholds(thresholds, schema)
+    artifact = artifact_utils.get_single_instance(input_dict[STATISTICS_KEY])
+    statistics = {
+        split: stats_artifact_utils.load_statistics(artifact, split).proto()
+        for split in artifact_utils.decode_split_names(artifact.split_names)
+    }
+    rows = []
+    for split, measured in statistics.items():
+        findings = split_checks.measure_means(measured, thresholds)
+        if split != fer2013.TRAIN:
+            train = statistics[fer2013.TRAIN]
+            findings += split_checks.compare(measured, train, schema, thresholds)
+        for finding in findings:
+            logging.info("%s, %s: %s", split, finding.feature, finding.found)
+            if not finding.passed:
+                rows.append((split, finding.feature, finding.anomaly, finding.found))
     return rows

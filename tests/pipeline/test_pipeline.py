@@ -8,7 +8,7 @@ import pytest
 from tfx.dsl.compiler import compiler
 
 from muwnet_fer.pipeline import config as pipeline_config
-from muwnet_fer.pipeline import pipeline, profiles, source_fingerprint
+from muwnet_fer.pipeline import pipeline, profiles, source_fingerprint, split_thresholds
 from muwnet_fer.tests.pipeline import run_output
 
 FINGERPRINTED = {
@@ -76,6 +76,15 @@ def test_statistics_know_the_schema(nodes):
     assert producers == {"CuratedSchemaGen"}
 
 
+def test_the_gate_compares_the_statistics_that_were_validated(nodes):
+    for key in ("statistics", "schema"):
+        ours, theirs = (
+            nodes[node_id].inputs.inputs[key].channels[0].producer_node_query
+            for node_id in ("AnomalyGate", "ExampleValidator")
+        )
+        assert ours == theirs
+
+
 def test_private_test_never_reaches_the_training(nodes):
     splits = json.loads(read_parameters(nodes["Transform"])["splits_config"])
     assert splits == {"analyze": ["train"], "transform": ["train", "public_test"]}
@@ -127,6 +136,16 @@ def test_an_edit_of_the_schema_imports_it_again(config, nodes, monkeypatch, tmp_
     monkeypatch.setattr(pipeline, "SCHEMA_FILE", edited)
     before = read_parameters(nodes["CuratedSchemaGen"])
     assert read_parameters(compile_nodes(config)["CuratedSchemaGen"]) != before
+
+
+def test_an_edit_of_a_threshold_runs_the_gate_again_and_nothing_else(config, nodes, monkeypatch):
+    edited = {**split_thresholds.THRESHOLDS, "contrast": {"min_mean": 11}}
+    monkeypatch.setattr(split_thresholds, "THRESHOLDS", edited)
+    again = compile_nodes(config)
+    changed = {
+        node_id for node_id in nodes if nodes[node_id].parameters != again[node_id].parameters
+    }
+    assert changed == {"AnomalyGate"}
 
 
 def test_the_same_bytes_elsewhere_have_the_same_key(config, nodes, small_csv, tmp_path):
