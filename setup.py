@@ -5,6 +5,7 @@ import setuptools
 FOLDERS = (
     "components",
     "components.anomaly_gate",
+    "components.atomic_pusher",
     "components.fer2013_example_gen",
     "components.predictor",
     "components.curated_schema_gen",

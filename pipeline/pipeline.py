@@ -9,6 +9,8 @@ from tfx.types import standard_artifacts
 
 from muwnet_fer.components.anomaly_gate import component as anomaly_gate_component
 from muwnet_fer.components.anomaly_gate import executor as anomaly_gate_executor
+from muwnet_fer.components.atomic_pusher import component as atomic_pusher_component
+from muwnet_fer.components.atomic_pusher import executor as atomic_pusher_executor
 from muwnet_fer.components.curated_schema_gen import component as curated_schema_gen_component
 from muwnet_fer.components.curated_schema_gen import executor as curated_schema_gen_executor
 from muwnet_fer.components.fer2013_example_gen import component as example_gen_component
@@ -130,7 +132,7 @@ def create_pipeline(config: pipeline_config.PipelineConfig) -> tfx.dsl.Pipeline:
     )
 
     # Copies a blessed model to where the server looks for new versions.
-    pusher = tfx.components.Pusher(
+    pusher = atomic_pusher_component.AtomicPusher(
         model=trainer_node.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
         push_destination=tfx.proto.PushDestination(
@@ -138,7 +140,8 @@ def create_pipeline(config: pipeline_config.PipelineConfig) -> tfx.dsl.Pipeline:
                 base_directory=str(config.serving_model_dir)
             )
         ),
-    )
+        custom_config={"source_fingerprint": fingerprint(atomic_pusher_executor.__name__)},
+    ).with_id("Pusher")
 
     return tfx.dsl.Pipeline(
         pipeline_name=pipeline_config.PIPELINE_NAME,

@@ -1,15 +1,14 @@
-"""The versions under `serving_model/`: folders named by a number; a server takes the newest."""
+"""What a server takes from `serving_model/`: the newest version."""
 
 import filecmp
 import pathlib
 
+from muwnet_fer.components.atomic_pusher import versions
+
 
 def find_newest(serving_model_dir: pathlib.Path) -> pathlib.Path | None:
     """Returns the folder of the newest version, None where there is none."""
-    if not serving_model_dir.is_dir():
-        return None
-    versions = [path for path in serving_model_dir.iterdir() if path.name.isdecimal()]
-    return max(versions, key=lambda path: int(path.name), default=None)
+    return next(reversed(versions.list_versions(serving_model_dir)), None)
 
 
 def is_newest(model_dir: pathlib.Path, serving_model_dir: pathlib.Path) -> bool:

@@ -19,6 +19,7 @@ FINGERPRINTED = {
     "Trainer": "muwnet_fer.models.muwnet.trainer",
     "Predictor": "muwnet_fer.components.predictor.executor",
     "Evaluator": "muwnet_fer.pipeline.metrics",
+    "Pusher": "muwnet_fer.components.atomic_pusher.executor",
 }
 
 
