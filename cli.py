@@ -52,6 +52,27 @@ def run(**options) -> None:
     sys.exit(local_runner.run(**options))
 
 
+@main.command()
+@click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    required=True,
+    metavar="N",
+    help="Number of newest runs, and of newest versions, that stay.",
+)
+@click.option("--dry-run", is_flag=True, help="Only says what would go.")
+@click.option("--output", metavar="DIR", help="What to prune.  [default: all under output/]")
+def prune(keep: int, dry_run: bool, output: str | None) -> None:
+    """Delete what old runs left: artifacts, pushed versions, logs.
+
+    The newest blessed model, the newest pushed one and checkpoints that a run could go on from
+    stay, however old. Exits with 0, 1 where something could not be deleted, 2 for a wrong argument.
+    """
+    from muwnet_fer.pipeline import prune as pruning
+
+    sys.exit(pruning.run(keep, output, dry_run))
+
+
 @main.group()
 def data() -> None:
     """Make and look at data."""

@@ -1,0 +1,307 @@
+"""prune: deletes what old runs left, but nothing that a run, a comparison or a server goes on from.
+
+What goes is marked in ML Metadata first, so that neither TFX's cache nor the search for a baseline
+offers it, and deleted then: killed in between, the next prune deletes the rest. No TFX here, which
+takes ten seconds to import.
+"""
+
+import dataclasses
+import pathlib
+import shutil
+import sys
+from collections.abc import Iterator
+
+from ml_metadata import errors
+from ml_metadata.metadata_store import metadata_store
+from ml_metadata.proto import metadata_store_pb2
+
+from muwnet_fer.components.atomic_pusher import versions
+from muwnet_fer.models.muwnet import checkpoint
+from muwnet_fer.pipeline import config as pipeline_config
+from muwnet_fer.pipeline import local_runner
+
+_LINEAGE_FILE = "lineage.json"
+_CHECKPOINTS = "checkpoints"
+_SYSTEM = ".system"  # TFX's own folder beside a node's artifacts
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """What ML Metadata knows of the runs.
+
+    `used` are the artifacts that a run took or made, from the cache too. `live` are those that are
+    still offered; an artifact's maker is the execution that ran, not those that took it from the
+    cache. `under_way` names the nodes of the newest run's executions that have not ended: they run
+    now, or were killed.
+    """
+
+    runs: list[metadata_store_pb2.Context]  # oldest first
+    run_of: dict[int, int]  # by execution
+    under_way: dict[int, str]  # by execution
+    used: dict[int, set[int]]  # by run
+    live: dict[int, metadata_store_pb2.Artifact]  # by id
+    maker: dict[int, int]  # by artifact
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What goes. `runs` counts those that lose an artifact; `paths` are by what they are."""
+
+    runs: int
+    artifacts: list[metadata_store_pb2.Artifact]
+    paths: dict[str, list[pathlib.Path]]
+
+    def describe(self) -> str:
+        """Returns counts and size of what is there, "nothing" if nothing is."""
+        counts = {"runs": self.runs, "artifacts": len(self.artifacts)}
+        counts |= {name: len(paths) for name, paths in self.paths.items()}
+        parts = [f"{name}: {count}" for name, count in counts.items() if count]
+        size = sum(_measure(path) for paths in self.paths.values() for path in paths)
+        return f"{', '.join(parts)}; {size / 1e6:.1f} MB" if parts else "nothing"
+
+
+def run(keep: int, output: str | None = None, dry_run: bool = False) -> int:
+    """Prunes an output folder, or all under output/, and says so; returns the exit code.
+
+    Args:
+      keep: number of newest runs, and of newest pushed versions, that stay; at least 1.
+      output: folder of one lineage; None for all under output/.
+      dry_run: only says what would go.
+    """
+    try:
+        for folder in _find_folders(output):
+            said = prune(folder, keep, dry_run)
+            print(f"{folder}: {'would remove' if dry_run else 'removed'} {said}")
+        return local_runner.OK
+    except pipeline_config.ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return local_runner.BAD_INPUT
+    except (OSError, errors.StatusError) as error:
+        print(f"error: {error}; prune again for the rest", file=sys.stderr)
+        return local_runner.CRASHED
+
+
+def _find_folders(output: str | None) -> list[pathlib.Path]:
+    if output is None:
+        root = pipeline_config.OUTPUT.absolute()
+        folders = sorted(path.parent for path in root.glob(f"*/{_LINEAGE_FILE}"))
+        if not folders:
+            raise pipeline_config.ConfigError(
+                f"expected output folders of runs in {root}, got none: name one with --output"
+            )
+        return folders
+    folder = pathlib.Path(output).expanduser().absolute()
+    if not (folder / _LINEAGE_FILE).is_file():
+        raise pipeline_config.ConfigError(
+            f"expected --output to name a run's output folder, with {_LINEAGE_FILE} in it, "
+            f"got {str(folder)!r}"
+        )
+    return [folder]
+
+
+def prune(folder: pathlib.Path, keep: int, dry_run: bool = False) -> str:
+    """Prunes one output folder; returns what goes, in words.
+
+    Raises:
+      ConfigError: for a folder that is laid out otherwise than a run does.
+      OSError, errors.StatusError: where something could not be deleted or marked.
+    """
+    # The lineage's lock belongs here, around all that follows: no run may begin meanwhile.
+
+    # The paths hang on the folder alone; data and profile are a run's choices.
+    config = pipeline_config.PipelineConfig(None, folder.name, folder, None)
+    if not config.metadata_path.exists():
+        return "nothing: no run got so far"
+    store = _connect(config.metadata_path, dry_run)
+    plan = make_plan(config, read_history(store), keep)
+    said = plan.describe()
+    if not dry_run:
+        _carry_out(plan, store)
+    return said
+
+
+def read_history(store: metadata_store.MetadataStore) -> History:
+    """Returns what ML Metadata knows of the runs."""
+    runs = sorted(store.get_contexts_by_type("pipeline_run"), key=lambda run: run.id)
+    run_of, under_way, complete = {}, {}, set()
+    for run_context in runs:
+        for execution in store.get_executions_by_context(run_context.id):
+            run_of[execution.id] = run_context.id
+            if execution.last_known_state == metadata_store_pb2.Execution.COMPLETE:
+                complete.add(execution.id)
+            elif execution.last_known_state == metadata_store_pb2.Execution.RUNNING:
+                if run_context is runs[-1]:
+                    under_way[execution.id] = _read_node_id(store, execution)
+    used, maker = {run_context.id: set() for run_context in runs}, {}
+    for event in store.get_events_by_execution_ids(run_of) if run_of else ():
+        used[run_of[event.execution_id]].add(event.artifact_id)
+        if event.type == metadata_store_pb2.Event.OUTPUT and event.execution_id in complete:
+            maker[event.artifact_id] = event.execution_id
+    live = {
+        artifact.id: artifact
+        for artifact in store.get_artifacts_by_id(list(maker))
+        if artifact.state == metadata_store_pb2.Artifact.LIVE
+    }
+    return History(runs, run_of, under_way, used, live, maker)
+
+
+def make_plan(config: pipeline_config.PipelineConfig, history: History, keep: int) -> Plan:
+    """Returns what goes; nothing, where no run is known.
+
+    The `keep` newest runs stay, and those that made the newest blessed and the newest pushed model;
+    of the versions, the `keep` newest and those that a PushedModel names which stays.
+
+    Raises:
+      ConfigError: where a link stands for a folder.
+    """
+    if not history.runs:
+        return Plan(0, [], {})
+    runs = _choose_runs(history, keep)
+    executions = _choose_executions(history, runs)
+    kept = [a for a in history.live.values() if history.maker[a.id] in executions]
+    removed = [a for a in history.live.values() if history.maker[a.id] not in executions]
+    removed_ids = {artifact.id for artifact in removed}
+    oldest = next(run_context for run_context in history.runs if run_context.id in runs)
+    return Plan(
+        sum(not used.isdisjoint(removed_ids) for used in history.used.values()),
+        removed,
+        {
+            "folders": [
+                path
+                for path in _list_execution_folders(config.pipeline_root, history.under_way)
+                if path.name not in map(str, executions)
+            ]
+            + _list_half_versions(config.serving_model_dir, history.under_way),
+            "versions": [
+                path
+                for path in versions.list_versions(_refuse_link(config.serving_model_dir))[:-keep]
+                if path.name not in _read_versions(kept)
+            ],
+            "checkpoints": [
+                path
+                for path in _list(config.output / _CHECKPOINTS)
+                if not checkpoint.is_resumable(path)
+            ],
+            # A run writes its log to its end.
+            "logs": [
+                path
+                for path in _list(config.log_dir)
+                if path.suffix == ".log"
+                and path.lstat().st_mtime * 1000 < oldest.create_time_since_epoch
+            ],
+        },
+    )
+
+
+def _read_node_id(
+    store: metadata_store.MetadataStore, execution: metadata_store_pb2.Execution
+) -> str:
+    (node,) = (c for c in store.get_contexts_by_execution(execution.id) if c.type == "node")
+    return node.name.removeprefix(f"{pipeline_config.PIPELINE_NAME}.")
+
+
+def _choose_runs(history: History, keep: int) -> set[int]:
+    runs = {run_context.id for run_context in history.runs[-keep:]}
+    for type_name, mark in (("ModelBlessing", "blessed"), ("PushedModel", "pushed")):
+        marked = [
+            artifact.id
+            for artifact in history.live.values()
+            # Asked for with [], a property that is not there would be made.
+            if artifact.type == type_name
+            and mark in artifact.custom_properties
+            and artifact.custom_properties[mark].int_value == 1
+        ]
+        if marked:
+            runs.add(history.run_of[history.maker[max(marked)]])
+    return runs
+
+
+def _choose_executions(history: History, runs: set[int]) -> set[int]:
+    """Returns the makers of all that the runs used, and what is under way.
+
+    An execution's artifacts stay or go together: TFX's cache takes all of them or none.
+    """
+    used = set().union(*(history.used[run_id] for run_id in runs))
+    makers = {history.maker[artifact_id] for artifact_id in used & history.live.keys()}
+    return makers | history.under_way.keys()
+
+
+def _read_versions(artifacts: list[metadata_store_pb2.Artifact]) -> set[str]:
+    """Returns the versions that the PushedModels among the artifacts name."""
+    return {
+        artifact.custom_properties["pushed_version"].string_value
+        for artifact in artifacts
+        if "pushed_version" in artifact.custom_properties
+    }
+
+
+def _list_execution_folders(
+    pipeline_root: pathlib.Path, under_way: dict[int, str]
+) -> Iterator[pathlib.Path]:
+    """Yields <node>/<key>/<execution>, and what <node>/.system/<kind>/ holds of ended nodes."""
+    for node in _list(pipeline_root):
+        for key in _list(node):
+            if key.name != _SYSTEM:
+                yield from _list(key)
+            elif node.name not in under_way.values():
+                for kind in _list(key):
+                    yield from _list(kind)
+
+
+def _list_half_versions(
+    serving_model_dir: pathlib.Path, under_way: dict[int, str]
+) -> list[pathlib.Path]:
+    """Returns what a killed push or prune left beside the versions."""
+    temporary = versions.temporary_dir(_refuse_link(serving_model_dir))
+    return [temporary] if temporary.exists() and "Pusher" not in under_way.values() else []
+
+
+def _list(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns what is in a folder, sorted; nothing where there is no folder.
+
+    Raises:
+      ConfigError: for a link, which may lead out of the output folder.
+    """
+    return sorted(_refuse_link(folder).iterdir()) if folder.is_dir() else []
+
+
+def _refuse_link(folder: pathlib.Path) -> pathlib.Path:
+    if folder.is_symlink():
+        raise pipeline_config.ConfigError(f"expected {folder} to be a folder, got a link")
+    return folder
+
+
+def _connect(path: pathlib.Path, dry_run: bool) -> metadata_store.MetadataStore:
+    connection = metadata_store_pb2.ConnectionConfig()
+    connection.sqlite.filename_uri = str(path)
+    modes = metadata_store_pb2.SqliteMetadataSourceConfig
+    connection.sqlite.connection_mode = modes.READONLY if dry_run else modes.READWRITE
+    try:
+        return metadata_store.MetadataStore(connection)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise pipeline_config.ConfigError(f"cannot read {path}: {reason}") from error
+
+
+def _carry_out(plan: Plan, store: metadata_store.MetadataStore) -> None:
+    for artifact in plan.artifacts:
+        artifact.state = metadata_store_pb2.Artifact.DELETED
+    if plan.artifacts:
+        store.put_artifacts(plan.artifacts)
+    for name, paths in plan.paths.items():
+        for path in paths:
+            if name == "versions":
+                versions.withdraw(path)
+            elif path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def _measure(path: pathlib.Path) -> int:
+    """Returns the bytes of a file, or of all files in a folder; links count as such."""
+    return sum(
+        file.lstat().st_size
+        for file in (path, *path.rglob("*"))
+        if file.is_symlink() or not file.is_dir()
+    )
