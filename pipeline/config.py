@@ -3,6 +3,7 @@ path or name is answered at once.
 """
 
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -57,6 +58,15 @@ class PipelineConfig:
     def serving_model_dir(self) -> pathlib.Path:
         """Where a server looks for versions."""
         return self.output / "serving_model"
+
+    @property
+    def checkpoint_dir(self) -> pathlib.Path:
+        """Where a training that was killed goes on from: named by its data and configuration, not
+        by its source, so that an edited comment does not discard hours.
+        """
+        identity = {"data_md5": self.data.md5, "muwnet": dataclasses.asdict(self.profile.muwnet)}
+        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        return self.output / "checkpoints" / digest[:16]
 
     @property
     def log_dir(self) -> pathlib.Path:

@@ -90,6 +90,7 @@ def create_pipeline(config: pipeline_config.PipelineConfig) -> tfx.dsl.Pipeline:
         eval_args=tfx.proto.EvalArgs(splits=[fer2013.PUBLIC_TEST]),
         custom_config={
             "muwnet": dataclasses.asdict(muwnet),
+            "checkpoint_dir": str(config.checkpoint_dir),
             "lineage": {
                 "profile": config.profile.name,
                 "lineage": config.lineage,

@@ -8,6 +8,7 @@ import pytest
 
 # As the runner does, before any test imports TensorFlow.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from muwnet_fer.data import synthetic  # noqa: E402

@@ -1,17 +1,158 @@
-"""Checkpoints of a training under way."""
+"""A training after its last whole epoch, as one file from which it goes on as if it never ended."""
 
+import contextlib
+import dataclasses
+import io
+import itertools
 import json
+import logging
+import os
 import pathlib
 
+import keras
 import numpy as np
 
-_FILE_NAME = "checkpoint.npz"
+FILE = "checkpoint.npz"
+
+_LOGGER = logging.getLogger("muwnet_fer.training")
+_ARRAYS = ("variables", "best_weights")
 
 
-def is_resumable(checkpoint_dir: pathlib.Path) -> bool:
-    """Returns whether a run could go on from here: False only where the training is complete."""
+class MisfitError(ValueError):
+    """A file that is no checkpoint of this training; the message says why."""
+
+
+@dataclasses.dataclass
+class Checkpoint:
+    """What a training is made of between two epochs.
+
+    The network's variables hold its random generators, too, and the optimizer's the step, the
+    learning rate, momenta and averages.
+    """
+
+    source_fingerprint: str  # of the code that trained last
+    faces_digest: str  # of what is trained and validated on
+    history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    resumed_after: list[int] = dataclasses.field(default_factory=list)  # epochs, counted from 1
+    # ReduceLROnPlateau's counters in the phase that is not over.
+    plateau: dict[str, float | None] = dataclasses.field(default_factory=dict)
+    # Of the network, then of its optimizer, in their order: Keras counts names up in a process.
+    variables: list[np.ndarray] = dataclasses.field(default_factory=list)
+    best_weights: list[np.ndarray] = dataclasses.field(default_factory=list)
+
+    @property
+    def epochs(self) -> int:
+        """Whole epochs done."""
+        return len(self.history.get("loss", ()))
+
+
+def resume(path: pathlib.Path, model: keras.Model, started: Checkpoint, epochs: int) -> Checkpoint:
+    """Returns the checkpoint to go on from, its variables put into the model; else `started`.
+
+    A file that does not fit is renamed, never deleted. A training that is complete is one to go on
+    from, with nothing left to do, unless the source was edited since: an edit trains again.
+
+    Args:
+      path: of the file, which need not be there.
+      model: compiled, its optimizer built.
+      started: the training that has done nothing yet.
+      epochs: of the whole training.
+
+    Raises:
+      OSError: where a file that is there cannot be read.
+    """
+    if not path.exists():
+        return started
     try:
-        with np.load(checkpoint_dir / _FILE_NAME, allow_pickle=False) as archive:
-            return not json.loads(archive["state"].item())["complete"]
-    except Exception:  # whatever cannot be read may be half written: nothing to throw away
-        return True
+        found = read(path)
+        _check(found, model, started.faces_digest)
+    except MisfitError as error:
+        aside = _set_aside(path)
+        _LOGGER.info("    training starts anew: %s; kept as %s", error, aside)
+        return started
+    edited = found.source_fingerprint != started.source_fingerprint
+    if found.epochs >= epochs and edited:
+        _LOGGER.info("    training starts anew: the source was edited after %s was complete", path)
+        return started
+    for variable, value in zip(list_variables(model), found.variables, strict=True):
+        variable.assign(value)
+    if found.epochs >= epochs:
+        _LOGGER.info("    all %d epochs were done before (checkpoint %s)", epochs, path)
+        return found
+    note = "; the source was edited since" if edited else ""
+    _LOGGER.info(
+        "    resumed after epoch %d of %d (checkpoint %s)%s", found.epochs, epochs, path, note
+    )
+    found.resumed_after.append(found.epochs)
+    found.source_fingerprint = started.source_fingerprint
+    return found
+
+
+def list_variables(model: keras.Model) -> list[keras.Variable]:
+    """Returns all that changes in a compiled model while it is trained."""
+    return [*model.variables, *model.optimizer.variables]
+
+
+def write(path: pathlib.Path, checkpoint: Checkpoint) -> None:
+    """Replaces the file in one step: whenever the process ends, an old or a new one is there.
+
+    Raises:
+      OSError: where it cannot be written; the earlier file stays.
+    """
+    state = vars(checkpoint).copy()
+    arrays = {}
+    for name in _ARRAYS:
+        arrays |= {f"{name}/{i}": array for i, array in enumerate(state[name])}
+        state[name] = len(state[name])
+    # One name, not the process' own: what a killed one leaves behind is overwritten by the next.
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(unfinished, "wb") as file:
+            np.savez(file, state=np.array(json.dumps(state)), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        raise
+
+
+def read(path: pathlib.Path) -> Checkpoint:
+    """Returns what `write` wrote.
+
+    Raises:
+      MisfitError: for a file that is damaged or something else.
+      OSError: where it cannot be read.
+    """
+    content = io.BytesIO(path.read_bytes())
+    try:
+        with np.load(content, allow_pickle=False) as file:
+            state = json.loads(str(file["state"]))
+            for name in _ARRAYS:
+                state[name] = [file[f"{name}/{i}"] for i in range(state[name])]
+        return Checkpoint(**state)
+    except Exception as error:  # damaged bytes make zipfile and numpy raise all kinds
+        raise MisfitError(f"{path} is damaged ({error})") from error
+
+
+def _check(checkpoint: Checkpoint, model: keras.Model, faces_digest: str) -> None:
+    for expected, got in (
+        (list_variables(model), checkpoint.variables),
+        (model.weights, checkpoint.best_weights),
+    ):
+        if [_describe(variable) for variable in expected] != [_describe(array) for array in got]:
+            raise MisfitError("the checkpoint is of a network with other layers")
+    if checkpoint.faces_digest != faces_digest:
+        raise MisfitError("the checkpoint is of other faces")
+
+
+def _describe(values: keras.Variable | np.ndarray) -> tuple[tuple[int, ...], str]:
+    return tuple(values.shape), str(values.dtype)
+
+
+def _set_aside(path: pathlib.Path) -> pathlib.Path:
+    names = (path.with_name(f"{path.stem}.misfit-{n}{path.suffix}") for n in itertools.count(1))
+    aside = next(name for name in names if not name.exists())
+    return path.rename(aside)

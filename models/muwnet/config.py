@@ -57,6 +57,9 @@ class MuWNetConfig:
     label_smoothing: float = 0.0
     warmup_epochs: float = 0.0  # linear, before the cosine
     train_on_public_test: bool = False  # makes the validation on PublicTest worthless
+    # Images of one grey level show no face; FER2013 labels its twelve with five emotions. Left out
+    # of the training alone: they stay in what the model is judged by.
+    leave_out_constant_images: bool = True
     seed: int = 1
 
     def __post_init__(self):

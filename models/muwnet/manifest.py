@@ -14,11 +14,15 @@ def describe(
     model: keras.Model,
     history: dict[str, list[float]],
     lineage: dict[str, Any],
+    constant_images_left_out: int,
+    resumed_after: list[int],
 ) -> dict[str, Any]:
     """Returns what a model was made from and how it did on PublicTest, ready for JSON.
 
     Args:
       lineage: profile, lineage, data MD5 and rows, source fingerprint.
+      constant_images_left_out: of what was trained on.
+      resumed_after: epochs after which a process went on with the training of another.
     """
     best = max(range(len(history["val_accuracy"])), key=history["val_accuracy"].__getitem__)
     return {
@@ -30,6 +34,8 @@ def describe(
         "best_epoch": best + 1,
         "public_test_accuracy": history["val_accuracy"][best],
         "public_test_contaminated": config.train_on_public_test,
+        "constant_images_left_out": constant_images_left_out,
+        "resumed_after": resumed_after,
         "training_seconds": round(sum(history["seconds"])),
     }
 

@@ -3,13 +3,16 @@
 import logging
 import math
 import pathlib
-import tempfile
+import shutil
 import time
 
 import keras
+import numpy as np
 
+from muwnet_fer.models.muwnet import checkpoint, examples
 from muwnet_fer.models.muwnet import config as muwnet_config
-from muwnet_fer.models.muwnet import examples
+
+TENSORBOARD = "tensorboard"  # folder of its event files beside the checkpoint
 
 _LOGGER = logging.getLogger("muwnet_fer.training")
 _MINIMUM_LEARNING_RATE = 1e-5  # paper, experiment 1
@@ -25,60 +28,82 @@ def fit(
     config: muwnet_config.MuWNetConfig,
     train: examples.Split,
     public_test: examples.Split,
-    log_dir: str,
-) -> dict[str, list[float]]:
-    """Trains in place, restores the best epoch's weights, returns the history by epoch.
+    folder: pathlib.Path,
+    source_fingerprint: str,
+) -> checkpoint.Checkpoint:
+    """Trains in place and restores the best epoch's weights.
+
+    Goes on from the checkpoint in `folder`, should there be one of this training. On one machine
+    and with one inter-op thread (TF_NUM_INTEROP_THREADS=1: with more of them TensorFlow adds
+    gradients up in any order) it then ends with the same weights as if it had never stopped.
 
     Args:
-      log_dir: where TensorBoard's event files go.
+      folder: where the checkpoint and TensorBoard's event files go.
+      source_fingerprint: of the training's code.
 
     Returns:
-      loss, accuracy, val_loss, val_accuracy, learning_rate, seconds: one value an epoch each.
+      The last epoch's checkpoint. Its history holds loss, accuracy, val_loss, val_accuracy,
+      learning_rate and seconds: one value an epoch each.
 
     Raises:
       TrainingDivergedError: at the first batch whose loss is NaN or infinite.
+      OSError: where the checkpoint cannot be read or written.
     """
-    batches = examples.batch_for_training(train, config.batch_size, config.seed)
-    validation = examples.batch_for_validation(public_test, config.batch_size)
-    steps = max(1, train.size // config.batch_size)
+    steps = examples.count_steps(train, config.batch_size)
     model.compile(
         optimizer=make_optimizer(config, steps),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
     )
-    history: dict[str, list[float]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        best = pathlib.Path(folder, "best.weights.h5")
-        callbacks = [
-            StopOnDivergence(),
-            Progress(config.epochs, steps, config.validation_name),
-            keras.callbacks.ModelCheckpoint(
-                best, "val_accuracy", mode="max", save_best_only=True, save_weights_only=True
-            ),
-            keras.callbacks.TensorBoard(log_dir, write_graph=False),
-        ]
-        if config.schedule == "plateau":
-            # Factor and patience are Keras' defaults: the paper gives only the two ends.
-            callbacks.append(
-                keras.callbacks.ReduceLROnPlateau("val_loss", min_lr=_MINIMUM_LEARNING_RATE)
-            )
-        done = 0
-        for phase in config.phases:
+    model.optimizer.build(model.trainable_variables)
+    path = folder / checkpoint.FILE
+    (folder / TENSORBOARD).mkdir(parents=True, exist_ok=True)
+    started = checkpoint.Checkpoint(source_fingerprint, examples.digest(train, public_test))
+    state = checkpoint.resume(path, model, started, config.epochs)
+    if state.epochs < config.epochs:
+        _fit_phases(model, config, train, public_test, path, state)
+    model.set_weights(state.best_weights)
+    return state
+
+
+def _fit_phases(model, config, train, public_test, path, state: checkpoint.Checkpoint) -> None:
+    """Trains the epochs that `state` does not hold yet, and keeps it up to date."""
+    tensorboard = path.with_name(TENSORBOARD)
+    if not state.epochs:
+        shutil.rmtree(tensorboard, ignore_errors=True)  # another training's curves
+    steps = examples.count_steps(train, config.batch_size)
+    callbacks = [
+        StopOnDivergence(),
+        Progress(config.epochs, steps, config.validation_name, state.epochs),
+        keras.callbacks.TensorBoard(tensorboard, write_graph=False),
+    ]
+    plateau = None
+    if config.schedule == "plateau":
+        # Factor and patience are Keras' defaults: the paper gives only the two ends.
+        plateau = keras.callbacks.ReduceLROnPlateau("val_loss", min_lr=_MINIMUM_LEARNING_RATE)
+        callbacks.append(plateau)
+    callbacks.append(WriteCheckpoint(path, state, plateau))  # last: it keeps what the others did
+    end = 0
+    for phase in config.phases:
+        start, end = end, end + phase.epochs
+        # One that was just over is entered for no epoch: Keras ends a fit with the averages of an
+        # optimizer that keeps some.
+        if end < state.epochs:
+            continue
+        if start >= state.epochs:
+            state.plateau = {}
             if phase.learning_rate is not None:
                 model.optimizer.learning_rate = phase.learning_rate
-            epochs = model.fit(
-                batches,
-                validation_data=validation,
-                initial_epoch=done,
-                epochs=done + phase.epochs,
-                callbacks=callbacks,
-                verbose=0,
-            ).history
-            for name, values in epochs.items():
-                history.setdefault(name, []).extend(float(value) for value in values)
-            done += phase.epochs
-        model.load_weights(best)
-    return history
+        first = max(start, state.epochs)
+        model.fit(
+            examples.batch_for_training(train, config.batch_size, config.seed, first),
+            steps_per_epoch=steps,
+            validation_data=examples.batch_for_validation(public_test, config.batch_size),
+            initial_epoch=first,
+            epochs=end,
+            callbacks=callbacks,
+            verbose=0,
+        )
 
 
 def make_optimizer(config: muwnet_config.MuWNetConfig, steps: int) -> keras.optimizers.Optimizer:
@@ -113,6 +138,44 @@ class StopOnDivergence(keras.callbacks.Callback):
             )
 
 
+class WriteCheckpoint(keras.callbacks.Callback):
+    """Brings a checkpoint up to date after each epoch, and its file.
+
+    Args:
+      path: of the file.
+      state: changed in place.
+      plateau: the callback whose counters belong to it, if there is one.
+    """
+
+    def __init__(
+        self,
+        path: pathlib.Path,
+        state: checkpoint.Checkpoint,
+        plateau: keras.callbacks.ReduceLROnPlateau | None,
+    ):
+        super().__init__()
+        self._path, self._state, self._plateau = path, state, plateau
+
+    def on_train_begin(self, logs=None):
+        # By now Keras' callback has forgotten what it counted.
+        for name, value in self._state.plateau.items():
+            setattr(self._plateau, name, value)
+
+    def on_epoch_end(self, epoch, logs=None):
+        state = self._state
+        best = max(state.history.get("val_accuracy", ()), default=-math.inf)
+        if logs["val_accuracy"] > best:
+            state.best_weights = [np.array(weight) for weight in self.model.weights]
+        for name, value in logs.items():
+            state.history.setdefault(name, []).append(float(value))
+        if self._plateau:
+            state.plateau = {
+                name: getattr(self._plateau, name) for name in ("wait", "best", "cooldown_counter")
+            }
+        state.variables = [np.array(v) for v in checkpoint.list_variables(self.model)]
+        checkpoint.write(self._path, state)
+
+
 class Progress(keras.callbacks.Callback):
     """Logs a line an epoch, and one a minute within long ones; adds seconds and learning rate.
 
@@ -120,13 +183,14 @@ class Progress(keras.callbacks.Callback):
       epochs: of all phases.
       steps: batches an epoch.
       validation: name of what is validated on.
+      done: epochs that an earlier process did.
     """
 
-    def __init__(self, epochs: int, steps: int, validation: str):
+    def __init__(self, epochs: int, steps: int, validation: str, done: int = 0):
         super().__init__()
         self._epochs, self._steps, self._validation = epochs, steps, validation
         self._started = self._epoch_started = self._last_line = time.monotonic()
-        self._epoch = 0
+        self._epoch = self._first_epoch = done
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
@@ -146,7 +210,8 @@ class Progress(keras.callbacks.Callback):
 
     def _log(self, detail: str, share_of_epoch: float, logs) -> None:
         done = self._epoch + share_of_epoch
-        left = (time.monotonic() - self._started) / done * (self._epochs - done)
+        seconds_an_epoch = (time.monotonic() - self._started) / (done - self._first_epoch)
+        left = seconds_an_epoch * (self._epochs - done)
         _LOGGER.info(
             "    epoch %*d/%d  loss %.3f  accuracy %.1f%%  %s  %d:%02d left",
             len(str(self._epochs)),

@@ -35,6 +35,7 @@ def test_from_dict_takes_values_over_instead_of_defaults():
         label_smoothing=0.375,
         warmup_epochs=0.5,
         train_on_public_test=True,
+        leave_out_constant_images=False,
         seed=99,
     )
     assert muwnet_config.from_dict(to_json_values(changed)) == changed

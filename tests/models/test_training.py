@@ -13,18 +13,9 @@ import tensorflow as tf
 from muwnet_fer.models.muwnet import config as muwnet_config
 from muwnet_fer.models.muwnet import examples, training
 from muwnet_fer.models.muwnet import model as muwnet_model
+from muwnet_fer.tests.models import splits
 
 HISTORY = {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"}
-
-
-def make_split(size: int, seed: int) -> examples.Split:
-    """Returns noisy faces of which each shows a bright bar: the higher, the lower its label."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(size, dtype=np.int64) % 7
-    faces = rng.integers(0, 100, (size, 48, 48), dtype=np.uint8)
-    for face, label in zip(faces, labels, strict=True):
-        face[6 * label : 6 * label + 6] += 150
-    return examples.Split(tf.data.Dataset.from_tensor_slices((faces, labels)), size)
 
 
 def build_linear() -> keras.Model:
@@ -47,13 +38,17 @@ def evaluate(model: keras.Model, split: examples.Split) -> dict[str, float]:
     return model.evaluate(batches, verbose=0, return_dict=True)
 
 
+def fit(model, config, train, public_test, folder) -> dict[str, list[float]]:
+    return training.fit(model, config, train, public_test, folder, "source").history
+
+
 # === fit: phases, best epoch, history ===
 
 
 def test_history_has_one_value_an_epoch_with_each_phase_s_rate(tiny_config, tmp_path):
     config = set_phases(tiny_config, (2,), (1, 1e-4), (2,), learning_rate=1e-3)
-    splits = make_split(40, 1), make_split(14, 2)
-    history = training.fit(build_linear(), config, *splits, str(tmp_path))
+    train, public_test = splits.make_split(40, 1), splits.make_split(14, 2)
+    history = fit(build_linear(), config, train, public_test, tmp_path)
     assert history.keys() == HISTORY
     assert {name: len(values) for name, values in history.items()} == dict.fromkeys(HISTORY, 5)
     assert all(type(value) is float for values in history.values() for value in values)
@@ -61,15 +56,15 @@ def test_history_has_one_value_an_epoch_with_each_phase_s_rate(tiny_config, tmp_
     assert min(history["seconds"]) > 0
     # TensorBoard finds both curves.
     for name in ("train", "validation"):
-        assert list(tmp_path.joinpath(name).glob("events.out.tfevents.*"))
+        assert list(tmp_path.joinpath("tensorboard", name).glob("events.out.tfevents.*"))
 
 
 def test_best_epoch_of_all_phases_is_restored(tiny_config, tmp_path):
     # The second phase climbs the loss: it unlearns what the first one learnt.
     config = set_phases(tiny_config, (4, 0.002), (3, -0.5))
-    public_test = make_split(35, 2)
+    public_test = splits.make_split(35, 2)
     model = build_linear()
-    history = training.fit(model, config, make_split(70, 1), public_test, str(tmp_path))
+    history = fit(model, config, splits.make_split(70, 1), public_test, tmp_path)
     best = int(np.argmax(history["val_accuracy"]))
     assert best < 4
     assert max(history["val_accuracy"][4:]) < history["val_accuracy"][best]
@@ -81,7 +76,7 @@ def test_best_epoch_of_all_phases_is_restored(tiny_config, tmp_path):
 def test_split_smaller_than_a_batch_is_trained_on(tiny_config, tmp_path):
     model = build_linear()
     before = [weight.numpy() for weight in model.weights]
-    training.fit(model, tiny_config, make_split(7, 1), make_split(7, 2), str(tmp_path))
+    fit(model, tiny_config, splits.make_split(7, 1), splits.make_split(7, 2), tmp_path)
     for weight, initial in zip(model.weights, before, strict=True):
         assert np.abs(weight.numpy() - initial).max() > 0
 
@@ -93,8 +88,8 @@ def test_label_smoothing_reaches_training_and_validation(tiny_config, tmp_path):
     logits = np.array([2, 0, 0, 0, 0, 0, 0], np.float32)
     model.set_weights([np.zeros((2304, 7)), logits])
     config = set_phases(tiny_config, (1,), label_smoothing=0.2, learning_rate=0.0)
-    split = make_split(16, 1)
-    history = training.fit(model, config, split, split, str(tmp_path))
+    split = splits.make_split(16, 1)
+    history = fit(model, config, split, split, tmp_path)
     labels = np.eye(7)[np.arange(16) % 7] * 0.8 + 0.2 / 7
     expected = -(labels * (logits - np.log(np.exp(logits).sum()))).sum(axis=1).mean()
     assert history["loss"] == pytest.approx([expected], rel=1e-4)
@@ -102,16 +97,18 @@ def test_label_smoothing_reaches_training_and_validation(tiny_config, tmp_path):
 
 
 def test_equal_seeds_give_equal_histories_and_weights(tiny_config, tmp_path):
-    def train():
+    def run(folder):
         keras.utils.set_random_seed(tiny_config.seed)
         model = muwnet_model.build_muwnet(tiny_config)
         initial = model.get_weights()
-        history = training.fit(model, tiny_config, make_split(40, 1), make_split(14, 2), log_dir)
+        history = fit(
+            model, tiny_config, splits.make_split(40, 1), splits.make_split(14, 2), folder
+        )
         del history["seconds"]
         return history, initial, model.get_weights()
 
-    log_dir = str(tmp_path)
-    (first, initial, weights), (second, _, other_weights) = train(), train()
+    first, initial, weights = run(tmp_path / "first")
+    second, _, other_weights = run(tmp_path / "second")
     assert first == second
     for weight, other in zip(weights, other_weights, strict=True):
         np.testing.assert_array_equal(weight, other)
@@ -125,7 +122,7 @@ def test_training_that_diverges_raises_at_its_first_batch(tiny_config, tmp_path)
     model = build_linear()
     model.layers[-1].bias.assign(np.full(7, np.nan))
     with pytest.raises(training.TrainingDivergedError, match="got nan at batch 0: lower"):
-        training.fit(model, tiny_config, make_split(40, 1), make_split(14, 2), str(tmp_path))
+        fit(model, tiny_config, splits.make_split(40, 1), splits.make_split(14, 2), tmp_path)
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
@@ -169,8 +166,8 @@ def test_cosine_ends_with_the_training(tiny_config, tmp_path, caplog):
     # 40 faces make two batches of 16: counting the dropped remainder would miss the end.
     config = set_phases(tiny_config, (3,), schedule="cosine", warmup_epochs=1.0)
     with caplog.at_level(logging.INFO, "muwnet_fer.training"):
-        history = training.fit(
-            build_linear(), config, make_split(40, 1), make_split(14, 2), str(tmp_path)
+        history = fit(
+            build_linear(), config, splits.make_split(40, 1), splits.make_split(14, 2), tmp_path
         )
     assert history["learning_rate"] == pytest.approx([0.05, 0.025, 0], abs=1e-6)
     lines = [record.getMessage() for record in caplog.records if record.name.endswith("training")]
@@ -189,8 +186,8 @@ def test_plateau_lowers_the_rate_to_its_minimum_and_no_further(tiny_config, tmp_
     # Nothing is to be learnt from black faces: after ten epochs more the rate would fall to 2e-6.
     config = set_phases(tiny_config, (24,), schedule="plateau", learning_rate=2e-5)
     black = np.zeros((7, 48, 48), np.uint8), np.arange(7, dtype=np.int64)
-    split = examples.Split(tf.data.Dataset.from_tensor_slices(black), 7)
-    history = training.fit(build_linear(), config, split, split, str(tmp_path))
+    split = examples.Split(*map(tf.constant, black))
+    history = fit(build_linear(), config, split, split, tmp_path)
     assert history["learning_rate"] == pytest.approx([2e-5] * 11 + [1e-5] * 13)
 
 
@@ -248,6 +245,24 @@ def test_long_epochs_report_once_a_minute(monkeypatch, caplog):
         "    epoch  1/10  loss 1.500  accuracy 25.0%  PublicTest 50.0%  45:00 left",
     ]
     assert (logs["learning_rate"], logs["seconds"]) == (0.5, 300.0)
+
+
+def test_time_left_counts_no_epoch_of_an_earlier_process(monkeypatch, caplog):
+    now = 0.0
+    monkeypatch.setattr(training, "time", types.SimpleNamespace(monotonic=lambda: now))
+    progress = training.Progress(epochs=10, steps=2, validation="PublicTest", done=6)
+    progress.set_model(types.SimpleNamespace(optimizer=types.SimpleNamespace(learning_rate=0.5)))
+    logs = {"loss": 1.5, "accuracy": 0.25, "val_accuracy": 0.5}
+    with caplog.at_level(logging.INFO, "muwnet_fer.training"):
+        progress.on_epoch_begin(6)
+        now = 100.0
+        progress.on_train_batch_end(0, logs)
+        now = 200.0
+        progress.on_epoch_end(6, logs)
+    assert [record.getMessage().rsplit("  ", 1)[1] for record in caplog.records] == [
+        "11:40 left",  # three and a half epochs of 200 s
+        "10:00 left",
+    ]
 
 
 def test_seconds_are_an_epoch_s_own(monkeypatch):

@@ -157,3 +157,20 @@ def test_the_description_says_what_was_set_aside_and_drawn(workspace):
         f"data     {workspace}/faces (not a Kaggle file, 1,000 rows, MD5 0123, "
         "3 bad rows set aside, 25% of `test` drawn as private_test)\n"
     )
+def test_checkpoints_are_told_apart_by_data_and_configuration(small_csv, tmp_path):
+    made = config.make_config(data=[str(small_csv)], profile="smoke")
+    assert made.checkpoint_dir.parent == made.output / "checkpoints"
+    muwnet = dataclasses.replace(made.profile.muwnet, learning_rate=1e-5)
+    others = (
+        dataclasses.replace(made, profile=dataclasses.replace(made.profile, muwnet=muwnet)),
+        dataclasses.replace(made, data=dataclasses.replace(made.data, md5="0" * 32)),
+    )
+    names = {each.checkpoint_dir.name for each in (made, *others)}
+    assert len(names) == 3
+    assert {len(name) for name in names} == {16}
+    # Neither where the CSV lies nor what the profile is called makes a training another one.
+    moved = tmp_path / "moved.csv"
+    moved.write_bytes(small_csv.read_bytes())
+    same = config.make_config(csv=str(moved), profile="smoke", output="elsewhere")
+    same = dataclasses.replace(same, profile=dataclasses.replace(same.profile, name="other"))
+    assert same.checkpoint_dir.name == made.checkpoint_dir.name

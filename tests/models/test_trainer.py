@@ -1,0 +1,128 @@
+"""run_fn, as TFX's Trainer calls it: what is trained on, what is left behind, what is resumed."""
+
+import dataclasses
+import json
+import logging
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tfx.components.trainer import fn_args_utils
+
+from muwnet_fer.models.muwnet import checkpoint, trainer
+from muwnet_fer.models.muwnet import config as muwnet_config
+from muwnet_fer.tests.models import splits
+
+CONSTANT = 3  # images of one grey level in each split
+
+
+@pytest.fixture
+def config(tiny_config) -> muwnet_config.MuWNetConfig:
+    return dataclasses.replace(tiny_config, phases=(muwnet_config.Phase(2),))
+
+
+@pytest.fixture
+def files(tmp_path) -> dict[str, str]:
+    """Transformed Examples of 40 and 14 faces, and of some images of one grey level each."""
+    paths = {}
+    for seed, (name, size) in enumerate({"train": 40, "public_test": 14}.items()):
+        split = splits.make_split(size, seed)
+        faces, labels = split.faces.numpy(), split.labels.numpy()
+        constant = np.full((CONSTANT, 48, 48), 9, np.uint8)
+        paths[name] = str(tmp_path / f"{name}.gz")
+        splits.write_records(
+            paths[name], np.concatenate([faces, constant]), [*labels, *range(CONSTANT)]
+        )
+    return paths
+
+
+def run(config, transformed, files, folder: pathlib.Path, train=("train",)) -> dict:
+    """Runs the Trainer with its checkpoint beside `folder`; returns its history.json."""
+    (folder / "run").mkdir(parents=True, exist_ok=True)
+    graph = pathlib.Path(transformed.output.transform_savedmodel_dir).parent
+    trainer.run_fn(
+        fn_args_utils.FnArgs(
+            train_files=[files[name] for name in train],
+            eval_files=[files["public_test"]],
+            transform_graph_path=str(graph),
+            model_run_dir=str(folder / "run"),
+            serving_model_dir=str(folder / "model"),
+            custom_config={
+                "muwnet": dataclasses.asdict(config),
+                "checkpoint_dir": str(folder.parent / "checkpoint"),
+                "lineage": {"profile": "tiny", "source_fingerprint": "source"},
+            },
+        )
+    )
+    return json.loads((folder / "run" / "history.json").read_text())
+
+
+def read_log(caplog) -> str:
+    return "\n".join(record.getMessage() for record in caplog.records)
+
+
+def test_constant_images_are_validated_on_and_not_trained_on(
+    config, transformed, files, tmp_path, caplog
+):
+    with caplog.at_level(logging.INFO, "muwnet_fer.training"):
+        facts = run(config, transformed, files, tmp_path / "out")
+    assert facts["constant_images_left_out"] == CONSTANT
+    assert facts["resumed_after"] == []
+    assert f"40 train and {14 + CONSTANT} public_test faces" in read_log(caplog)
+    assert "3 images of one grey level are left out of the training" in read_log(caplog)
+    manifest = tmp_path / "out" / "model" / "assets.extra" / "muwnet.json"
+    history = facts.pop("history")
+    assert json.loads(manifest.read_text()) == facts
+    assert len(history["loss"]) == 2
+    run_dir = tmp_path / "out" / "run"
+    assert {"accuracy.png", "loss.png"} <= {path.name for path in run_dir.iterdir()}
+    for name in ("train", "validation"):
+        assert list((run_dir / name).glob("events.out.tfevents.*"))
+
+
+def test_constant_images_of_a_merged_public_test_are_left_out_too(
+    config, transformed, files, tmp_path, caplog
+):
+    config = dataclasses.replace(config, train_on_public_test=True)
+    with caplog.at_level(logging.INFO, "muwnet_fer.training"):
+        both = ("train", "public_test")
+        facts = run(config, transformed, files, tmp_path / "out", train=both)
+    assert facts["constant_images_left_out"] == 2 * CONSTANT
+    assert f"54 train and {14 + CONSTANT} public_test faces" in read_log(caplog)
+
+
+def test_constant_images_are_trained_on_where_the_config_says_so(
+    config, transformed, files, tmp_path, caplog
+):
+    config = dataclasses.replace(config, leave_out_constant_images=False)
+    with caplog.at_level(logging.INFO, "muwnet_fer.training"):
+        facts = run(config, transformed, files, tmp_path / "out")
+    assert facts["constant_images_left_out"] == 0
+    assert f"{40 + CONSTANT} train and" in read_log(caplog)
+    assert "grey level" not in read_log(caplog)
+
+
+def test_killed_between_training_and_export_only_the_export_is_done_again(
+    config, transformed, files, tmp_path, caplog
+):
+    failed = tmp_path / "failed"
+    failed.mkdir()
+    (failed / "model").write_text("in the way")
+    with pytest.raises(tf.errors.OpError):
+        run(config, transformed, files, failed)
+    expected = json.loads((failed / "run" / "history.json").read_text())
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "muwnet_fer.training"):
+        # The seconds of each epoch, too, are those of the training that was done.
+        assert run(config, transformed, files, tmp_path / "out") == expected
+    assert "all 2 epochs were done before" in read_log(caplog)
+    assert "epoch 1/2" not in read_log(caplog)
+    names = {path.name for path in (tmp_path / "out" / "run").iterdir()}
+    assert names == {"history.json", "accuracy.png", "loss.png", "train", "validation"}
+    # The best epoch's weights are exported.
+    best = checkpoint.read(tmp_path / "checkpoint" / checkpoint.FILE).best_weights
+    variables = tf.train.load_checkpoint(str(tmp_path / "out" / "model" / "variables/variables"))
+    for position, weight in enumerate(best):
+        exported = variables.get_tensor(f"_weights/{position}/.ATTRIBUTES/VARIABLE_VALUE")
+        np.testing.assert_array_equal(exported, weight)
