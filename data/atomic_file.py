@@ -5,6 +5,8 @@ import os
 import pathlib
 from collections.abc import Iterator
 
+_SUFFIX = ".unfinished"
+
 
 @contextlib.contextmanager
 def replace(path: pathlib.Path) -> Iterator[pathlib.Path]:
@@ -14,9 +16,14 @@ def replace(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """
     # In the same folder, because a file can only be renamed inside its file system; hidden, and by
     # process, so that neither a reader nor a second writer takes it for its own.
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}{_SUFFIX}")
     try:
         yield unfinished
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def list_unfinished(path: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the temporary files of `path` that are there: killed processes leave theirs."""
+    return list(path.parent.glob(f".{path.name}.*{_SUFFIX}"))

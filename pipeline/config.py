@@ -11,9 +11,9 @@ import re
 import shutil
 from collections.abc import Sequence
 
-from muwnet_fer.data import atomic_file, synthetic
 from muwnet_fer.data import source as data_source
-from muwnet_fer.pipeline import profiles, source_fingerprint
+from muwnet_fer.data import synthetic
+from muwnet_fer.pipeline import output_folder, profiles, source_fingerprint
 
 PIPELINE_NAME = "muwnet-fer"
 CSV_VARIABLE = "FER2013_CSV"
@@ -21,7 +21,6 @@ DEFAULT_CSV = pathlib.Path("data/raw/fer2013.csv")
 OUTPUT = pathlib.Path("output")
 SAMPLE_LINEAGE, FER2013_LINEAGE = "sample", "fer2013"
 SAMPLE_ROWS, SAMPLE_SEED = 3500, 1
-LINEAGE_FILE = "lineage.json"
 _SUFFIXES = re.compile(r"(\.csv|\.tar|\.gz|\.tgz|\.zip)+$", re.IGNORECASE)
 
 
@@ -31,33 +30,18 @@ class ConfigError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class PipelineConfig:
-    """One run's choices. Paths are absolute; `lineage` keeps models of other data apart."""
+    """One run's choices; `lineage` keeps models of other data apart."""
 
     data: data_source.DataIdentity
     lineage: str
-    output: pathlib.Path
+    output: output_folder.OutputFolder
     profile: profiles.Profile
     max_bad_rows: int = 0
 
     @property
     def data_links(self) -> pathlib.Path:
         """Folder of links to the data, named by its content: TFX's cache keys hold paths, too."""
-        return self.output / "data" / self.data.md5
-
-    @property
-    def metadata_path(self) -> pathlib.Path:
-        """ML Metadata's SQLite file."""
-        return self.output / "metadata.db"
-
-    @property
-    def pipeline_root(self) -> pathlib.Path:
-        """Where TFX keeps the artifacts."""
-        return self.output / "pipeline_root"
-
-    @property
-    def serving_model_dir(self) -> pathlib.Path:
-        """Where a server looks for versions."""
-        return self.output / "serving_model"
+        return self.output.data / self.data.md5
 
     @property
     def checkpoint_dir(self) -> pathlib.Path:
@@ -66,12 +50,7 @@ class PipelineConfig:
         """
         identity = {"data_md5": self.data.md5, "muwnet": dataclasses.asdict(self.profile.muwnet)}
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-        return self.output / "checkpoints" / digest[:16]
-
-    @property
-    def log_dir(self) -> pathlib.Path:
-        """Full logs of all runs."""
-        return self.output / "logs"
+        return self.output.checkpoints / digest[:16]
 
     @property
     def gates(self) -> profiles.Gates:
@@ -128,15 +107,15 @@ def make_config(
     source = _find_source(data, private_fraction)
     if source is None:
         lineage = SAMPLE_LINEAGE
-        folder = _claim(output, lineage)
-        identity = _check(data_source.Source((_draw_sample(folder),)), max_bad_rows)
+        claimed = _claim(output, lineage)
+        identity = _check(data_source.Source((_draw_sample(claimed),)), max_bad_rows)
     else:
         identity = _check(source, max_bad_rows)
         lineage = choose_lineage(identity)
-        folder = _claim(output, lineage)
+        claimed = _claim(output, lineage)
     default_profile = "smoke" if lineage == SAMPLE_LINEAGE else "cpu"
     chosen = profiles.PROFILES[profile or default_profile]
-    config = PipelineConfig(identity, lineage, folder, chosen, max_bad_rows)
+    config = PipelineConfig(identity, lineage, claimed, chosen, max_bad_rows)
     _link(config.data_links, identity.source.paths)
     return config
 
@@ -178,9 +157,17 @@ def _find_source(data: Sequence[str], private_fraction: float | None) -> data_so
         raise ConfigError(f"cannot read {error.filename}: {error.strerror}") from error
 
 
-def _draw_sample(folder: pathlib.Path) -> pathlib.Path:
+def _claim(output: str | None, lineage: str) -> output_folder.OutputFolder:
+    path = pathlib.Path(output or OUTPUT / lineage).expanduser().absolute()
+    try:
+        return output_folder.claim(path, lineage)
+    except output_folder.OutputFolderError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _draw_sample(output: output_folder.OutputFolder) -> pathlib.Path:
     # Named by the code that drew it: a file that is there is the one this code would draw.
-    path = folder / "sample" / f"{source_fingerprint.compute(synthetic.__name__)}.csv"
+    path = output.sample / f"{source_fingerprint.compute(synthetic.__name__)}.csv"
     if not path.exists():
         try:
             synthetic.synthesize(path, SAMPLE_ROWS, SAMPLE_SEED)
@@ -196,46 +183,6 @@ def _check(source: data_source.Source, max_bad_rows: int) -> data_source.DataIde
         return data_source.check(source, max_bad_rows).identity
     except OSError as error:
         raise ConfigError(f"cannot read {error.filename}: {error.strerror}") from error
-
-
-def _claim(output: str | None, lineage: str) -> pathlib.Path:
-    """Creates the output folder and marks whose it is; returns it absolute."""
-    folder = pathlib.Path(output or OUTPUT / lineage).expanduser().absolute()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        owner = _read_owner(folder)
-        # Hidden files do not count: a killed run may have left one.
-        if owner is None and any(path.name[0] != "." for path in folder.iterdir()):
-            raise ConfigError(
-                f"expected an empty folder or one of an earlier run, got {folder} with other "
-                "files in it: name another with --output"
-            )
-        if owner is None:
-            _write_owner(folder, lineage)
-    except OSError as error:
-        raise ConfigError(f"cannot use the output folder {folder}: {error.strerror}") from error
-    if owner not in (None, lineage):
-        raise ConfigError(
-            f"{folder} holds runs of the lineage {owner!r}, this data is of {lineage!r}: "
-            "name another folder with --output"
-        )
-    return folder
-
-
-def _read_owner(folder: pathlib.Path) -> str | None:
-    """Returns the lineage of which a folder holds runs, None where nobody claimed it."""
-    marker = folder / LINEAGE_FILE
-    if not marker.exists():
-        return None
-    try:
-        return json.loads(marker.read_text(encoding="utf-8"))["lineage"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f'expected {marker} to hold {{"lineage": ...}}, got no such') from error
-
-
-def _write_owner(folder: pathlib.Path, lineage: str) -> None:
-    with atomic_file.replace(folder / LINEAGE_FILE) as unfinished:
-        unfinished.write_text(json.dumps({"lineage": lineage}) + "\n", encoding="utf-8")
 
 
 def _link(folder: pathlib.Path, targets: Sequence[pathlib.Path]) -> None:

@@ -39,8 +39,8 @@ def run(
     try:
         config = pipeline_config.make_config(data, profile, output, private_fraction, max_bad_rows)
         with (
-            lineage_lock.hold(config.output),
-            console.separate_output(config.log_dir) as log_path,
+            lineage_lock.hold(config.output.path),
+            console.separate_output(config.output.logs) as log_path,
         ):
             exit_code = _run_with_messages(config, to)
             if exit_code is not None:
@@ -128,7 +128,7 @@ def _report(config: pipeline_config.PipelineConfig, records: dict, to: str | Non
         console.LOGGER.info("verdict   not blessed:")
         for failed_gate in result.failed_gates:
             console.LOGGER.info("          %s", failed_gate)
-        earlier = pushed_versions.find_newest(config.serving_model_dir)
+        earlier = pushed_versions.find_newest(config.output.serving_model)
         kept = f"; version {earlier.name} stays the newest" if earlier else ""
         console.LOGGER.info("pushed    nothing%s", kept)
         return NOT_BLESSED
@@ -137,7 +137,7 @@ def _report(config: pipeline_config.PipelineConfig, records: dict, to: str | Non
         console.LOGGER.info("pushed    nothing: ended after %s as asked", to)
         return OK
     unchanged = "unchanged, " if result.unchanged else ""
-    path = config.serving_model_dir / result.version
+    path = config.output.serving_model / result.version
     console.LOGGER.info("pushed    %sversion %s (%s)", unchanged, result.version, path)
     return OK
 

@@ -138,7 +138,7 @@ def create_pipeline(config: pipeline_config.PipelineConfig) -> tfx.dsl.Pipeline:
         model_blessing=evaluator.outputs["blessing"],
         push_destination=tfx.proto.PushDestination(
             filesystem=tfx.proto.PushDestination.Filesystem(
-                base_directory=str(config.serving_model_dir)
+                base_directory=str(config.output.serving_model)
             )
         ),
         custom_config={"source_fingerprint": fingerprint(atomic_pusher_executor.__name__)},
@@ -146,7 +146,7 @@ def create_pipeline(config: pipeline_config.PipelineConfig) -> tfx.dsl.Pipeline:
 
     return tfx.dsl.Pipeline(
         pipeline_name=pipeline_config.PIPELINE_NAME,
-        pipeline_root=str(config.pipeline_root),
+        pipeline_root=str(config.output.pipeline_root),
         components=[
             example_gen,
             schema_gen,
@@ -162,7 +162,7 @@ def create_pipeline(config: pipeline_config.PipelineConfig) -> tfx.dsl.Pipeline:
         ],
         enable_cache=True,
         metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
-            str(config.metadata_path)
+            str(config.output.metadata)
         ),
         # Any flag makes every Beam executor build a source distribution of TFX first.
         beam_pipeline_args=[],

@@ -18,10 +18,8 @@ from ml_metadata.proto import metadata_store_pb2
 from muwnet_fer.components.atomic_pusher import versions
 from muwnet_fer.models.muwnet import checkpoint
 from muwnet_fer.pipeline import config as pipeline_config
-from muwnet_fer.pipeline import local_runner
+from muwnet_fer.pipeline import lineage_lock, local_runner, output_folder
 
-_LINEAGE_FILE = "lineage.json"
-_CHECKPOINTS = "checkpoints"
 _SYSTEM = ".system"  # TFX's own folder beside a node's artifacts
 
 
@@ -70,10 +68,12 @@ def run(keep: int, output: str | None = None, dry_run: bool = False) -> int:
     """
     try:
         for folder in _find_folders(output):
-            said = prune(folder, keep, dry_run)
-            print(f"{folder}: {'would remove' if dry_run else 'removed'} {said}")
+            # No run may begin meanwhile.
+            with lineage_lock.hold(folder.path):
+                said = prune(folder, keep, dry_run)
+            print(f"{folder.path}: {'would remove' if dry_run else 'removed'} {said}")
         return local_runner.OK
-    except pipeline_config.ConfigError as error:
+    except (output_folder.OutputFolderError, lineage_lock.LineageBusyError) as error:
         print(f"error: {error}", file=sys.stderr)
         return local_runner.BAD_INPUT
     except (OSError, errors.StatusError) as error:
@@ -81,39 +81,32 @@ def run(keep: int, output: str | None = None, dry_run: bool = False) -> int:
         return local_runner.CRASHED
 
 
-def _find_folders(output: str | None) -> list[pathlib.Path]:
+def _find_folders(output: str | None) -> list[output_folder.OutputFolder]:
     if output is None:
         root = pipeline_config.OUTPUT.absolute()
-        folders = sorted(path.parent for path in root.glob(f"*/{_LINEAGE_FILE}"))
-        if not folders:
-            raise pipeline_config.ConfigError(
-                f"expected output folders of runs in {root}, got none: name one with --output"
-            )
-        return folders
-    folder = pathlib.Path(output).expanduser().absolute()
-    if not (folder / _LINEAGE_FILE).is_file():
-        raise pipeline_config.ConfigError(
-            f"expected --output to name a run's output folder, with {_LINEAGE_FILE} in it, "
-            f"got {str(folder)!r}"
+        paths = sorted(root.iterdir()) if root.is_dir() else []
+    else:
+        root = pathlib.Path(output).expanduser().absolute()
+        paths = [root]
+    owned = [path for path in paths if output_folder.read_owner(path) is not None]
+    if not owned:
+        raise output_folder.OutputFolderError(
+            f"expected output folders of runs at {root}, got none: name one with --output"
         )
-    return [folder]
+    return [output_folder.OutputFolder(path) for path in owned]
 
 
-def prune(folder: pathlib.Path, keep: int, dry_run: bool = False) -> str:
+def prune(folder: output_folder.OutputFolder, keep: int, dry_run: bool = False) -> str:
     """Prunes one output folder; returns what goes, in words.
 
     Raises:
-      ConfigError: for a folder that is laid out otherwise than a run does.
+      OutputFolderError: for a folder that is laid out otherwise than a run does.
       OSError, errors.StatusError: where something could not be deleted or marked.
     """
-    # The lineage's lock belongs here, around all that follows: no run may begin meanwhile.
-
-    # The paths hang on the folder alone; data and profile are a run's choices.
-    config = pipeline_config.PipelineConfig(None, folder.name, folder, None)
-    if not config.metadata_path.exists():
+    if not folder.metadata.exists():
         return "nothing: no run got so far"
-    store = _connect(config.metadata_path, dry_run)
-    plan = make_plan(config, read_history(store), keep)
+    store = _connect(folder.metadata, dry_run)
+    plan = make_plan(folder, read_history(store), keep)
     said = plan.describe()
     if not dry_run:
         _carry_out(plan, store)
@@ -145,14 +138,14 @@ def read_history(store: metadata_store.MetadataStore) -> History:
     return History(runs, run_of, under_way, used, live, maker)
 
 
-def make_plan(config: pipeline_config.PipelineConfig, history: History, keep: int) -> Plan:
+def make_plan(folder: output_folder.OutputFolder, history: History, keep: int) -> Plan:
     """Returns what goes; nothing, where no run is known.
 
     The `keep` newest runs stay, and those that made the newest blessed and the newest pushed model;
     of the versions, the `keep` newest and those that a PushedModel names which stays.
 
     Raises:
-      ConfigError: where a link stands for a folder.
+      OutputFolderError: where a link stands for a folder.
     """
     if not history.runs:
         return Plan(0, [], {})
@@ -168,24 +161,22 @@ def make_plan(config: pipeline_config.PipelineConfig, history: History, keep: in
         {
             "folders": [
                 path
-                for path in _list_execution_folders(config.pipeline_root, history.under_way)
+                for path in _list_execution_folders(folder.pipeline_root, history.under_way)
                 if path.name not in map(str, executions)
             ]
-            + _list_half_versions(config.serving_model_dir, history.under_way),
+            + _list_half_versions(folder.serving_model, history.under_way),
             "versions": [
                 path
-                for path in versions.list_versions(_refuse_link(config.serving_model_dir))[:-keep]
+                for path in versions.list_versions(_refuse_link(folder.serving_model))[:-keep]
                 if path.name not in _read_versions(kept)
             ],
             "checkpoints": [
-                path
-                for path in _list(config.output / _CHECKPOINTS)
-                if not checkpoint.is_resumable(path)
+                path for path in _list(folder.checkpoints) if not checkpoint.is_resumable(path)
             ],
             # A run writes its log to its end.
             "logs": [
                 path
-                for path in _list(config.log_dir)
+                for path in _list(folder.logs)
                 if path.suffix == ".log"
                 and path.lstat().st_mtime * 1000 < oldest.create_time_since_epoch
             ],
@@ -260,14 +251,14 @@ def _list(folder: pathlib.Path) -> list[pathlib.Path]:
     """Returns what is in a folder, sorted; nothing where there is no folder.
 
     Raises:
-      ConfigError: for a link, which may lead out of the output folder.
+      OutputFolderError: for a link, which may lead out of the output folder.
     """
     return sorted(_refuse_link(folder).iterdir()) if folder.is_dir() else []
 
 
 def _refuse_link(folder: pathlib.Path) -> pathlib.Path:
     if folder.is_symlink():
-        raise pipeline_config.ConfigError(f"expected {folder} to be a folder, got a link")
+        raise output_folder.OutputFolderError(f"expected {folder} to be a folder, got a link")
     return folder
 
 
@@ -280,7 +271,7 @@ def _connect(path: pathlib.Path, dry_run: bool) -> metadata_store.MetadataStore:
         return metadata_store.MetadataStore(connection)
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
-        raise pipeline_config.ConfigError(f"cannot read {path}: {reason}") from error
+        raise output_folder.OutputFolderError(f"cannot read {path}: {reason}") from error
 
 
 def _carry_out(plan: Plan, store: metadata_store.MetadataStore) -> None:

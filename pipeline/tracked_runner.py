@@ -83,10 +83,10 @@ class TrackedLocalDagRunner(local_dag_runner.LocalDagRunner):
     def _serves(self, trainer: run_record.NodeRecord) -> bool:
         """Returns whether the newest pushed version is the model that the Trainer gave."""
         model_dir = run_record.find_model(trainer)
-        return pushed_versions.is_newest(model_dir, self._config.serving_model_dir)
+        return pushed_versions.is_newest(model_dir, self._config.output.serving_model)
 
     def _read_record(self, pipeline, run_id: str, node_id: str) -> run_record.NodeRecord:
-        connection = metadata.sqlite_metadata_connection_config(str(self._config.metadata_path))
+        connection = metadata.sqlite_metadata_connection_config(str(self._config.output.metadata))
         with metadata.Metadata(connection) as handle:
             record = run_record.read_node(handle.store, pipeline.pipeline_info.id, run_id, node_id)
         if record is None or not record.succeeded:

@@ -1,6 +1,7 @@
 """A training after its last whole epoch, as one file from which it goes on as if it never ended."""
 
-import contextlib
+from __future__ import annotations
+
 import dataclasses
 import io
 import itertools
@@ -8,9 +9,14 @@ import json
 import logging
 import os
 import pathlib
+import typing
 
-import keras
 import numpy as np
+
+from muwnet_fer.data import atomic_file
+
+if typing.TYPE_CHECKING:  # `muwnet-fer prune` looks at checkpoints without importing TensorFlow
+    import keras
 
 FILE = "checkpoint.npz"
 
@@ -32,6 +38,7 @@ class Checkpoint:
 
     source_fingerprint: str  # of the code that trained last
     faces_digest: str  # of what is trained and validated on
+    planned_epochs: int
     history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     resumed_after: list[int] = dataclasses.field(default_factory=list)  # epochs, counted from 1
     # ReduceLROnPlateau's counters in the phase that is not over.
@@ -45,8 +52,24 @@ class Checkpoint:
         """Whole epochs done."""
         return len(self.history.get("loss", ()))
 
+    @property
+    def is_complete(self) -> bool:
+        """True where no epoch is left to do."""
+        return self.epochs >= self.planned_epochs
 
-def resume(path: pathlib.Path, model: keras.Model, started: Checkpoint, epochs: int) -> Checkpoint:
+
+def is_resumable(folder: pathlib.Path) -> bool:
+    """Returns whether a training could go on from a folder's checkpoint: False where it is over.
+
+    What cannot be read counts as resumable: it may be a newer version's.
+    """
+    try:
+        return not read(folder / FILE).is_complete
+    except (MisfitError, OSError):
+        return True
+
+
+def resume(path: pathlib.Path, model: keras.Model, started: Checkpoint) -> Checkpoint:
     """Returns the checkpoint to go on from, its variables put into the model; else `started`.
 
     A file that does not fit is renamed, never deleted. A training that is complete is one to go on
@@ -56,11 +79,12 @@ def resume(path: pathlib.Path, model: keras.Model, started: Checkpoint, epochs: 
       path: of the file, which need not be there.
       model: compiled, its optimizer built.
       started: the training that has done nothing yet.
-      epochs: of the whole training.
 
     Raises:
       OSError: where a file that is there cannot be read.
     """
+    for abandoned in atomic_file.list_unfinished(path):
+        abandoned.unlink()  # a kill within `write` leaves one of the checkpoint's size
     if not path.exists():
         return started
     try:
@@ -71,17 +95,20 @@ def resume(path: pathlib.Path, model: keras.Model, started: Checkpoint, epochs: 
         _LOGGER.info("    training starts anew: %s; kept as %s", error, aside)
         return started
     edited = found.source_fingerprint != started.source_fingerprint
-    if found.epochs >= epochs and edited:
+    if found.is_complete and edited:
         _LOGGER.info("    training starts anew: the source was edited after %s was complete", path)
         return started
     for variable, value in zip(list_variables(model), found.variables, strict=True):
         variable.assign(value)
-    if found.epochs >= epochs:
-        _LOGGER.info("    all %d epochs were done before (checkpoint %s)", epochs, path)
+    if found.is_complete:
+        _LOGGER.info("    all %d epochs were done before (checkpoint %s)", found.epochs, path)
         return found
-    note = "; the source was edited since" if edited else ""
     _LOGGER.info(
-        "    resumed after epoch %d of %d (checkpoint %s)%s", found.epochs, epochs, path, note
+        "    resumed after epoch %d of %d (checkpoint %s)%s",
+        found.epochs,
+        found.planned_epochs,
+        path,
+        "; the source was edited since" if edited else "",
     )
     found.resumed_after.append(found.epochs)
     found.source_fingerprint = started.source_fingerprint
@@ -104,19 +131,11 @@ def write(path: pathlib.Path, checkpoint: Checkpoint) -> None:
     for name in _ARRAYS:
         arrays |= {f"{name}/{i}": array for i, array in enumerate(state[name])}
         state[name] = len(state[name])
-    # One name, not the process' own: what a killed one leaves behind is overwritten by the next.
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(unfinished, "wb") as file:
-            np.savez(file, state=np.array(json.dumps(state)), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-        raise
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file.replace(path) as unfinished, open(unfinished, "wb") as file:
+        np.savez(file, state=np.array(json.dumps(state)), **arrays)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read(path: pathlib.Path) -> Checkpoint:

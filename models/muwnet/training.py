@@ -58,9 +58,10 @@ def fit(
     model.optimizer.build(model.trainable_variables)
     path = folder / checkpoint.FILE
     (folder / TENSORBOARD).mkdir(parents=True, exist_ok=True)
-    started = checkpoint.Checkpoint(source_fingerprint, examples.digest(train, public_test))
-    state = checkpoint.resume(path, model, started, config.epochs)
-    if state.epochs < config.epochs:
+    faces_digest = examples.digest(train, public_test)
+    started = checkpoint.Checkpoint(source_fingerprint, faces_digest, config.epochs)
+    state = checkpoint.resume(path, model, started)
+    if not state.is_complete:
         _fit_phases(model, config, train, public_test, path, state)
     model.set_weights(state.best_weights)
     return state

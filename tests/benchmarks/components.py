@@ -102,7 +102,7 @@ def run_pipeline(csv: str, output: str, seed: int, to: str | None) -> None:
 
     created = pipeline.create_pipeline(config)
     node_ids = {node.id for node in created.components}
-    with console.separate_output(config.log_dir):
+    with console.separate_output(config.output.logs):
         console.LOGGER.addHandler(Recorder())
         start_bytes = psutil.Process().memory_info().rss
         sampler.start()

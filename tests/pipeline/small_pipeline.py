@@ -93,17 +93,17 @@ def create_pipeline(
         model_blessing=evaluator.outputs["blessing"],
         push_destination=tfx.proto.PushDestination(
             filesystem=tfx.proto.PushDestination.Filesystem(
-                base_directory=str(config.serving_model_dir)
+                base_directory=str(config.output.serving_model)
             )
         ),
     ).with_id("Pusher")
     return tfx.dsl.Pipeline(
         pipeline_name=pipeline_config.PIPELINE_NAME,
-        pipeline_root=str(config.pipeline_root),
+        pipeline_root=str(config.output.pipeline_root),
         components=[example_gen, trainer, latest_blessed_model, evaluator, pusher],
         enable_cache=True,
         metadata_connection_config=metadata.sqlite_metadata_connection_config(
-            str(config.metadata_path)
+            str(config.output.metadata)
         ),
     )
 
@@ -114,7 +114,7 @@ def run(
     """Runs the pipeline, however it ends; returns what ML Metadata has of the nodes."""
     with contextlib.suppress(KilledError, OSError, fileio.NotFoundError):
         tfx.orchestration.LocalDagRunner().run(create_pipeline(config, data, learnt))
-    connection = metadata.sqlite_metadata_connection_config(str(config.metadata_path))
+    connection = metadata.sqlite_metadata_connection_config(str(config.output.metadata))
     with metadata.Metadata(connection) as handle:
         runs = handle.store.get_contexts_by_type("pipeline_run")
         newest = max(runs, key=lambda context: context.id).name

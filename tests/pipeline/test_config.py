@@ -46,8 +46,8 @@ def test_lineage(data, lineage):
 def test_sample_is_drawn_once_where_there_is_no_csv(workspace):
     first = config.make_config()
     assert (first.lineage, first.profile.name) == ("sample", "smoke")
-    assert first.output == workspace / "output" / "sample"
-    assert first.data.source.paths[0].parent == first.output / "sample"
+    assert first.output.path == workspace / "output" / "sample"
+    assert first.data.source.paths[0].parent == first.output.sample
     assert sum(first.data.row_counts.values()) == config.SAMPLE_ROWS
     drawn = first.data.source.paths[0].stat().st_mtime_ns
     assert config.make_config() == first
@@ -69,9 +69,9 @@ def test_order_of_the_data(workspace, small_csv, monkeypatch):
 def test_real_csv_gets_the_cpu_profile_and_its_own_folder(workspace, small_csv):
     made = config.make_config(data=[str(small_csv)])
     assert (made.lineage, made.profile.name) == ("small", "cpu")
-    assert made.output == workspace / "output" / "small"
-    assert made.metadata_path.parent == made.serving_model_dir.parent == made.output
-    assert made.log_dir.parent == made.pipeline_root.parent == made.output
+    assert made.output.path == workspace / "output" / "small"
+    assert made.output.metadata.parent == made.output.serving_model.parent == made.output.path
+    assert made.output.logs.parent == made.output.pipeline_root.parent == made.output.path
     assert config.make_config(data=[str(small_csv)], profile="smoke").profile.name == "smoke"
 
 
@@ -152,14 +152,18 @@ def test_the_description_says_what_was_set_aside_and_drawn(workspace):
     data = source.DataIdentity(
         source.Source((workspace / "faces",), 0.25), "0123", {"train": 1000}, bad_rows=3
     )
-    made = config.PipelineConfig(data, "faces", workspace, config.profiles.PROFILES["cpu"])
+    made = config.PipelineConfig(
+        data, "faces", config.output_folder.OutputFolder(workspace), config.profiles.PROFILES["cpu"]
+    )
     assert made.description.startswith(
         f"data     {workspace}/faces (not a Kaggle file, 1,000 rows, MD5 0123, "
         "3 bad rows set aside, 25% of `test` drawn as private_test)\n"
     )
+
+
 def test_checkpoints_are_told_apart_by_data_and_configuration(small_csv, tmp_path):
     made = config.make_config(data=[str(small_csv)], profile="smoke")
-    assert made.checkpoint_dir.parent == made.output / "checkpoints"
+    assert made.checkpoint_dir.parent == made.output.checkpoints
     muwnet = dataclasses.replace(made.profile.muwnet, learning_rate=1e-5)
     others = (
         dataclasses.replace(made, profile=dataclasses.replace(made.profile, muwnet=muwnet)),
@@ -171,6 +175,6 @@ def test_checkpoints_are_told_apart_by_data_and_configuration(small_csv, tmp_pat
     # Neither where the CSV lies nor what the profile is called makes a training another one.
     moved = tmp_path / "moved.csv"
     moved.write_bytes(small_csv.read_bytes())
-    same = config.make_config(csv=str(moved), profile="smoke", output="elsewhere")
+    same = config.make_config(data=[str(moved)], profile="smoke", output="elsewhere")
     same = dataclasses.replace(same, profile=dataclasses.replace(same.profile, name="other"))
     assert same.checkpoint_dir.name == made.checkpoint_dir.name

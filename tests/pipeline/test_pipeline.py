@@ -154,6 +154,8 @@ def test_the_same_bytes_elsewhere_have_the_same_key(config, nodes, small_csv, tm
     moved = tmp_path / "folder" / small_csv.name
     moved.parent.mkdir()
     moved.write_bytes(small_csv.read_bytes())
-    again = compile_nodes(pipeline_config.make_config([str(moved)], "smoke", str(config.output)))
+    again = compile_nodes(
+        pipeline_config.make_config([str(moved)], "smoke", str(config.output.path))
+    )
     for node_id, node in nodes.items():
         assert node.parameters == again[node_id].parameters

@@ -25,11 +25,11 @@ _STATES = metadata_store_pb2.Artifact
 
 @pytest.fixture
 def config(small_csv, tmp_path) -> pipeline_config.PipelineConfig:
-    return pipeline_config.make_config(str(small_csv), "smoke", str(tmp_path / "output"))
+    return pipeline_config.make_config([str(small_csv)], "smoke", str(tmp_path / "output"))
 
 
 def run_prune(config, keep: int, **options) -> None:
-    assert prune.run(keep, str(config.output), **options) == 0
+    assert prune.run(keep, str(config.output.path), **options) == 0
 
 
 def list_uris(records, *node_ids: str) -> set[str]:
@@ -43,12 +43,12 @@ def list_uris(records, *node_ids: str) -> set[str]:
 
 
 def list_artifact_folders(config) -> set[str]:
-    folders = config.pipeline_root.glob("*/*/*")
+    folders = config.output.pipeline_root.glob("*/*/*")
     return {str(path) for path in folders if path.parent.name != ".system"}
 
 
 def list_versions(config) -> list[str]:
-    return sorted(path.name for path in config.serving_model_dir.iterdir())
+    return sorted(path.name for path in config.output.serving_model.iterdir())
 
 
 def read_version(records) -> str:
@@ -57,7 +57,7 @@ def read_version(records) -> str:
 
 
 def read_states(config) -> dict[str, int]:
-    connection = metadata.sqlite_metadata_connection_config(str(config.metadata_path))
+    connection = metadata.sqlite_metadata_connection_config(str(config.output.metadata))
     with metadata.Metadata(connection) as handle:
         return {artifact.uri: artifact.state for artifact in handle.store.get_artifacts()}
 
@@ -113,7 +113,7 @@ def test_as_many_runs_and_versions_stay_as_asked(config):
 def test_the_newest_blessed_version_stays_whatever_was_put_above_it(config):
     old, blessed = (small_pipeline.run(config, learnt) for learnt in ("old", "blessed"))
     for number in ("88888888888", "99999999999"):
-        (config.serving_model_dir / number).mkdir()
+        (config.output.serving_model / number).mkdir()
     assert read_version(old) in list_versions(config)
     run_prune(config, keep=1)
     assert list_versions(config) == [read_version(blessed), "99999999999"]
@@ -161,33 +161,33 @@ def test_what_killed_and_failed_runs_left_goes(config):
     killed = small_pipeline.run(config, "killed")
     failed = small_pipeline.run(config, "error")
     assert not killed["Trainer"].succeeded and not failed["Trainer"].succeeded
-    (config.serving_model_dir / ".temporary" / "1").mkdir(parents=True)  # of a killed push
+    (config.output.serving_model / ".temporary" / "1").mkdir(parents=True)  # of a killed push
     left = list_artifact_folders(config) - list_uris(good)
     assert len(left) == 1  # the killed Trainer's
-    assert list(config.pipeline_root.glob("Trainer/.system/stateful_working_dir/*"))
+    assert list(config.output.pipeline_root.glob("Trainer/.system/stateful_working_dir/*"))
     run_prune(config, keep=2)
     assert_stays(config, list_uris(good))
     assert list_versions(config) == [read_version(good)]
     makers = {pathlib.Path(uri).name for uri in list_uris(good)}
-    assert {path.name for path in config.pipeline_root.glob("*/.system/*/*")} == makers
+    assert {path.name for path in config.output.pipeline_root.glob("*/.system/*/*")} == makers
 
 
 def test_what_the_newest_run_is_making_stays(config):
     """To ML Metadata, a run under way and one that was killed look the same."""
     small_pipeline.run(config, "good")
     small_pipeline.run(config, "killed")
-    before = {str(path) for path in config.pipeline_root.glob("Trainer/**/*")}
+    before = {str(path) for path in config.output.pipeline_root.glob("Trainer/**/*")}
     run_prune(config, keep=1)
-    assert {str(path) for path in config.pipeline_root.glob("Trainer/**/*")} == before
+    assert {str(path) for path in config.output.pipeline_root.glob("Trainer/**/*")} == before
 
 
 def test_nothing_goes_where_no_run_is_known(config):
     """A lost metadata.db is no reason to lose the models, too."""
     small_pipeline.run(config, "good")
-    config.metadata_path.unlink()
-    before = read_tree(config.output)
+    config.output.metadata.unlink()
+    before = read_tree(config.output.path)
     run_prune(config, keep=1)
-    assert read_tree(config.output) == before
+    assert read_tree(config.output.path) == before
 
 
 # === Dry, twice, interrupted ===
@@ -196,14 +196,14 @@ def test_nothing_goes_where_no_run_is_known(config):
 def test_a_dry_run_changes_no_byte_and_says_what_a_real_one_does(config, capsys):
     for learnt in "abc":
         small_pipeline.run(config, learnt)
-    before = read_tree(config.output)
+    before = read_tree(config.output.path)
     capsys.readouterr()
     run_prune(config, keep=1, dry_run=True)
-    assert read_tree(config.output) == before
+    assert read_tree(config.output.path) == before
     dry = capsys.readouterr().out
     run_prune(config, keep=1)
     assert capsys.readouterr().out == dry.replace("would remove", "removed")
-    assert f"{config.output}: would remove runs: 2, artifacts: 5, " in dry
+    assert f"{config.output.path}: would remove runs: 2, artifacts: 5, " in dry
     assert dry.endswith(" MB\n")
 
 
@@ -211,11 +211,11 @@ def test_a_second_prune_finds_nothing(config, capsys):
     for learnt in "abc":
         small_pipeline.run(config, learnt)
     run_prune(config, keep=1)
-    before = read_tree(config.output)
+    before = read_tree(config.output.path)
     capsys.readouterr()
     run_prune(config, keep=1)
-    assert read_tree(config.output) == before
-    assert capsys.readouterr().out == f"{config.output}: removed nothing\n"
+    assert read_tree(config.output.path) == before
+    assert capsys.readouterr().out == f"{config.output.path}: removed nothing\n"
 
 
 def test_what_could_not_be_deleted_is_not_offered_and_goes_next_time(config, monkeypatch, capsys):
@@ -228,7 +228,7 @@ def test_what_could_not_be_deleted_is_not_offered_and_goes_next_time(config, mon
 
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "rmtree", refuse)
-        assert prune.run(1, str(config.output)) == 1
+        assert prune.run(1, str(config.output.path)) == 1
     assert "says this test" in capsys.readouterr().err
     (model,) = list_uris(old, "Trainer")
     assert pathlib.Path(model).is_dir()
@@ -244,7 +244,7 @@ def test_what_could_not_be_deleted_is_not_offered_and_goes_next_time(config, mon
 
 
 def write_checkpoint(config, name: str, state: dict) -> pathlib.Path:
-    folder = config.output / "checkpoints" / name
+    folder = config.output.checkpoints / name
     folder.mkdir(parents=True)
     np.savez(folder / "checkpoint.npz", state=json.dumps(state), weights=np.zeros(3))
     return folder
@@ -257,23 +257,23 @@ def test_only_complete_checkpoints_go(config):
     torn = write_checkpoint(config, "torn", {"complete": True})
     content = (torn / "checkpoint.npz").read_bytes()
     (torn / "checkpoint.npz").write_bytes(content[: len(content) // 2])
-    begun = config.output / "checkpoints" / "begun"
+    begun = config.output.checkpoints / "begun"
     begun.mkdir()
     assert not checkpoint.is_resumable(complete)
     run_prune(config, keep=1)
-    assert set((config.output / "checkpoints").iterdir()) == {resumable, torn, begun}
+    assert set((config.output.checkpoints).iterdir()) == {resumable, torn, begun}
 
 
 def test_logs_from_before_the_oldest_kept_run_go(config):
     small_pipeline.run(config, "old")
-    config.log_dir.mkdir()
-    old, new, foreign = (config.log_dir / name for name in ("1.log", "2.log", "notes.txt"))
+    config.output.logs.mkdir()
+    old, new, foreign = (config.output.logs / name for name in ("1.log", "2.log", "notes.txt"))
     for path in (old, new, foreign):
         path.touch()
     os.utime(old, (1, 1))
     os.utime(foreign, (1, 1))
     run_prune(config, keep=1)
-    assert set(config.log_dir.iterdir()) == {new, foreign}
+    assert set(config.output.logs.iterdir()) == {new, foreign}
 
 
 # === Nothing outside ===
@@ -287,8 +287,8 @@ def test_links_are_not_followed(config, tmp_path):
     (old,) = list_uris(small_pipeline.run(config, "killed"), "ExampleGen")
     records = small_pipeline.run(config, "good", data="other")
     pathlib.Path(old, "link").symlink_to(outside)
-    (config.pipeline_root / "Trainer" / "model" / "999").symlink_to(outside)
-    (config.serving_model_dir / "1").symlink_to(outside)
+    (config.output.pipeline_root / "Trainer" / "model" / "999").symlink_to(outside)
+    (config.output.serving_model / "1").symlink_to(outside)
     run_prune(config, keep=1)
     assert_stays(config, list_uris(records))
     assert list_versions(config) == [read_version(records)]
@@ -299,12 +299,15 @@ def test_links_are_not_followed(config, tmp_path):
 def test_a_link_in_place_of_a_folder_is_refused(config, tmp_path, capsys, name):
     for learnt in "abc":
         small_pipeline.run(config, learnt)
-    (config.output / name).mkdir(exist_ok=True)
-    shutil.move(config.output / name, tmp_path / "outside")
-    (config.output / name).symlink_to(tmp_path / "outside")
+    (config.output.path / name).mkdir(exist_ok=True)
+    shutil.move(config.output.path / name, tmp_path / "outside")
+    (config.output.path / name).symlink_to(tmp_path / "outside")
     before = read_tree(tmp_path)
-    assert prune.run(1, str(config.output)) == 2
-    assert f"expected {config.output / name} to be a folder, got a link" in capsys.readouterr().err
+    assert prune.run(1, str(config.output.path)) == 2
+    assert (
+        f"expected {config.output.path / name} to be a folder, got a link"
+        in capsys.readouterr().err
+    )
     assert read_tree(tmp_path) == before
 
 
@@ -317,7 +320,7 @@ def test_all_lineages_under_output_are_pruned(small_csv, tmp_path, monkeypatch, 
     lineages = ("one", "two")
     for lineage in lineages:
         csv = shutil.copy(small_csv, tmp_path / f"{lineage}.csv")
-        config = pipeline_config.make_config(csv, "smoke")
+        config = pipeline_config.make_config(csv and [csv], "smoke")
         for learnt in "abc":
             small_pipeline.run(config, learnt)
     assert prune.run(1) == 0
