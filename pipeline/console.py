@@ -33,6 +33,7 @@ def separate_output(log_dir: pathlib.Path) -> Iterator[pathlib.Path]:
     ours, everybodys = logging.StreamHandler(stream), logging.StreamHandler(log_file)
     everybodys.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
+    level = LOGGER.level
     LOGGER.setLevel(logging.INFO)
     LOGGER.addHandler(ours)
     root.addHandler(everybodys)
@@ -47,6 +48,7 @@ def separate_output(log_dir: pathlib.Path) -> Iterator[pathlib.Path]:
         for descriptor, original in saved.items():
             os.dup2(original, descriptor)
             os.close(original)
+        LOGGER.setLevel(level)
         LOGGER.removeHandler(ours)
         root.removeHandler(everybodys)
         stream.close()

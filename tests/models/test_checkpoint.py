@@ -271,7 +271,7 @@ def test_a_damaged_checkpoint_is_kept_and_training_starts_anew(spoil, config, tm
 
 def test_no_damage_goes_unnoticed(tmp_path):
     path = tmp_path / checkpoint.FILE
-    written = checkpoint.Checkpoint("s", "f", {"loss": [0.1]}, variables=[np.arange(50.0)])
+    written = checkpoint.Checkpoint("s", "f", 2, {"loss": [0.1]}, variables=[np.arange(50.0)])
     checkpoint.write(path, written)
     content = path.read_bytes()
     noticed = 0
@@ -325,8 +325,8 @@ def test_a_checkpoint_that_cannot_be_read_is_no_reason_to_start_anew(config, tmp
 # === Writing ===
 
 
-def test_what_a_killed_process_left_behind_is_overwritten(config, tmp_path):
-    unfinished = tmp_path / ".checkpoint.npz.unfinished"
+def test_what_a_killed_process_left_behind_goes(config, tmp_path):
+    unfinished = tmp_path / ".checkpoint.npz.123.unfinished"
     unfinished.write_bytes(b"half a checkpoint")
     train(config, tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
@@ -335,9 +335,9 @@ def test_what_a_killed_process_left_behind_is_overwritten(config, tmp_path):
 
 def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path):
     path = tmp_path / checkpoint.FILE
-    written = checkpoint.Checkpoint("s", "f", variables=[np.arange(10.0)])
+    written = checkpoint.Checkpoint("s", "f", 2, variables=[np.arange(10.0)])
     checkpoint.write(path, written)
-    larger = checkpoint.Checkpoint("s", "f", variables=[np.zeros(100_000)])
+    larger = checkpoint.Checkpoint("s", "f", 2, variables=[np.zeros(100_000)])
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
     try:

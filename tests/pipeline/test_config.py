@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from muwnet_fer.data import rows, source
-from muwnet_fer.pipeline import config
+from muwnet_fer.pipeline import config, output_folder
 
 
 @pytest.fixture(autouse=True)
@@ -152,9 +152,8 @@ def test_the_description_says_what_was_set_aside_and_drawn(workspace):
     data = source.DataIdentity(
         source.Source((workspace / "faces",), 0.25), "0123", {"train": 1000}, bad_rows=3
     )
-    made = config.PipelineConfig(
-        data, "faces", config.output_folder.OutputFolder(workspace), config.profiles.PROFILES["cpu"]
-    )
+    folder = output_folder.OutputFolder(workspace)
+    made = config.PipelineConfig(data, "faces", folder, config.profiles.PROFILES["cpu"])
     assert made.description.startswith(
         f"data     {workspace}/faces (not a Kaggle file, 1,000 rows, MD5 0123, "
         "3 bad rows set aside, 25% of `test` drawn as private_test)\n"
