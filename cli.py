@@ -10,6 +10,8 @@ import click
 @click.version_option(package_name="muwnet-fer")
 def main() -> None:
     """MuWNet on FER2013: from a CSV of faces to a gated, pushed TensorFlow Serving model."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # file names may be of any bytes
 
 
 def _private_fraction_option(command):
@@ -44,8 +46,8 @@ def run(**options) -> None:
     """Run the pipeline; what did not change is taken from the cache.
 
     Exits with 0 when the model was blessed and pushed, or nothing had changed; 1 after a crash;
-    2 for a wrong argument or bad data; 3 at an anomaly in the data; 4 when it was not blessed;
-    130 when interrupted.
+    2 for a wrong argument, bad data or an output folder in use; 3 at an anomaly in the data; 4 when
+    it was not blessed; 130 when interrupted.
     """
     from muwnet_fer.pipeline import local_runner
 
@@ -90,13 +92,13 @@ def check(path: tuple[str, ...], private_fraction: float | None) -> None:
     from muwnet_fer.data import audit, rows, source
 
     try:
-        found = audit.audit(source.find(map(pathlib.Path, path), private_fraction))
+        found = audit.audit(source.find(list(map(pathlib.Path, path)), private_fraction))
     except rows.MalformedDataError as error:
         raise click.ClickException(str(error)) from error
     except (OSError, ValueError) as error:
         raise click.UsageError(str(error)) from error
     click.echo(audit.format_audit(found))
-    sys.exit(1 if found.faults or found.empty_splits else 0)
+    sys.exit(1 if found.faults.count or found.empty_splits else 0)
 
 
 @data.command()

@@ -14,6 +14,9 @@ from muwnet_fer.data import csv_file, fer2013, rows
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 _TAR, _TAR_OFFSET = b"ustar", 257  # POSIX.1-1988
 _HEADER_BYTES = 1024
+_LARGEST_READ = 2**20
+_MOST_MEMBERS = 1000  # Kaggle's has three
+_ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile, tarfile.TarError)
 
 
@@ -41,19 +44,47 @@ def _open(path: pathlib.Path, stack: contextlib.ExitStack) -> io.BufferedIOBase:
         return file
     unzipped = stack.enter_context(gzip.open(file))
     if unzipped.peek(_HEADER_BYTES)[_TAR_OFFSET:].startswith(_TAR):
-        return _open_in_tar(path, stack.enter_context(tarfile.open(path, "r:gz")), stack)
+        bounded = _BoundedReader(path, unzipped)
+        return _open_in_tar(path, stack.enter_context(tarfile.open(fileobj=bounded)), stack)
     return unzipped
+
+
+class _BoundedReader:
+    """Refuses what makes `tarfile` read much at once: names and headers of any length."""
+
+    def __init__(self, path: pathlib.Path, file: gzip.GzipFile):
+        self._path, self._file = path, file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if size > _LARGEST_READ:
+            raise rows.MalformedDataError(
+                f"{self._path}: expected headers of at most {_LARGEST_READ:,} bytes in the "
+                f"archive, got one of {size:,}"
+            )
+        return self._file.read(size)
 
 
 def _open_in_zip(path, archive: zipfile.ZipFile, stack) -> io.BufferedIOBase:
     members = [member for member in archive.infolist() if not member.is_dir()]
-    if any(member.flag_bits & 1 for member in members):
-        raise rows.MalformedDataError(f"{path}: expected an archive without password")
+    for member in members:
+        if member.flag_bits & 1 or member.compress_type not in _ZIP_METHODS:
+            raise rows.MalformedDataError(
+                f"{path}: expected members without password, stored or deflated, "
+                f"got {member.filename!r}"
+            )
     return _open_member(path, {member.filename: member for member in members}, archive.open, stack)
 
 
 def _open_in_tar(path, archive: tarfile.TarFile, stack) -> io.BufferedIOBase:
-    members = {member.name: member for member in archive if member.isfile()}
+    members = {}
+    for number, member in enumerate(archive, 1):
+        if number > _MOST_MEMBERS:
+            raise rows.MalformedDataError(
+                f"{path}: expected at most {_MOST_MEMBERS:,} members in the archive; unpack it"
+            )
+        if member.isfile():
+            members[member.name] = member
     return _open_member(path, members, archive.extractfile, stack)
 
 

@@ -24,6 +24,6 @@ def replace(path: pathlib.Path) -> Iterator[pathlib.Path]:
         unfinished.unlink(missing_ok=True)
 
 
-def list_unfinished(path: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the temporary files of `path` that are there: killed processes leave theirs."""
-    return list(path.parent.glob(f".{path.name}.*{_SUFFIX}"))
+def list_unfinished(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the temporary files in a folder: killed processes leave theirs."""
+    return list(folder.glob(f".*{_SUFFIX}"))

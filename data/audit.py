@@ -20,7 +20,7 @@ class Audit:
     """
 
     identity: data_source.DataIdentity
-    faults: list[rows.Fault]
+    faults: rows.Faults
     counts: dict[str, list[int]]  # by split: rows of each emotion
     distinct_images: int
     duplicate_groups: int
@@ -44,12 +44,12 @@ def audit(source: data_source.Source) -> Audit:
       MalformedDataError: where a file as a whole cannot be read as FER2013's.
     """
     md5 = hashlib.md5(usedforsecurity=False)
-    faults, constant_rows = [], []
+    faults, constant_rows = rows.Faults(), []
     counts = {split: [0] * len(fer2013.EMOTIONS) for split in fer2013.SPLITS}
     same_pixels = collections.defaultdict(list)
     for parsed in data_source.parse(source, md5):
         if isinstance(parsed, rows.Fault):
-            faults.append(parsed)
+            faults.add(parsed)
             continue
         counts[parsed.split][parsed.emotion] += 1
         same_pixels[rows.digest(parsed.image)].append((parsed.split, parsed.emotion))
@@ -60,7 +60,7 @@ def audit(source: data_source.Source) -> Audit:
     conflicting = [group for group in groups if len({emotion for _, emotion in group}) > 1]
     row_counts = {split: sum(of_split) for split, of_split in counts.items()}
     return Audit(
-        data_source.DataIdentity(source, md5.hexdigest(), row_counts, len(faults)),
+        data_source.DataIdentity(source, md5.hexdigest(), row_counts, faults.count),
         faults,
         counts,
         distinct_images=len(same_pixels),
@@ -97,12 +97,12 @@ def format_audit(found: Audit) -> str:
         f"  conflicting labels {found.conflicting_groups:,} groups "
         f"({found.conflicting_rows:,} rows)",
         f"constant images      {_list_rows(found.constant_rows)}",
-        f"bad rows             {len(found.faults):,}",
+        f"bad rows             {found.faults.count:,}",
     ]
     if found.empty_splits:
         lines.append(f"splits without rows  {', '.join(found.empty_splits)}")
-    if found.faults:
-        lines.append(rows.list_faults(found.faults))
+    if found.faults.count:
+        lines.append(found.faults.describe())
     return "\n".join(lines)
 
 

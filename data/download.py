@@ -47,8 +47,9 @@ def download(target: str | pathlib.Path) -> bool:
     """
     target = pathlib.Path(target)
     if target.exists():
-        if _compute_md5(target) in fer2013.KAGGLE_MD5:
-            return False
+        with contextlib.suppress(rows.MalformedDataError):  # a damaged archive
+            if _compute_md5(target) in fer2013.KAGGLE_MD5:
+                return False
         raise FileExistsError(
             f"expected {target} to be missing or one of Kaggle's CSVs by its MD5, got another file"
         )

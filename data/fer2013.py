@@ -27,6 +27,13 @@ PIXELS = IMAGE_SIZE * IMAGE_SIZE
 # A label is the index into this tuple.
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
+# Rows of each emotion in Kaggle's CSVs.
+CLASS_COUNTS = {
+    TRAIN: (3995, 436, 4097, 7215, 4830, 3171, 4965),
+    PUBLIC_TEST: (467, 56, 496, 895, 653, 415, 607),
+    PRIVATE_TEST: (491, 55, 528, 879, 594, 416, 626),
+}
+
 # MD5 of the decompressed CSVs that Kaggle hands out.
 KAGGLE_MD5 = {
     "f8428a1edbd21e88f42c73edd2a14f95": "fer2013.csv",

@@ -26,7 +26,9 @@ _MODES = ("L", "RGB", "RGBA", "P")  # of 8 bits
 
 def is_image_folder(path: pathlib.Path) -> bool:
     """Returns whether a folder has the form that this module reads."""
-    return path.is_dir() and any((path / name).is_dir() for name in FOLDERS)
+    return path.is_dir() and any(
+        entry.name.lower() in FOLDERS and entry.is_dir() for entry in path.iterdir()
+    )
 
 
 def parse(

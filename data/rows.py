@@ -43,9 +43,28 @@ def is_constant(image: np.ndarray) -> bool:
     return bool((image == image.flat[0]).all())
 
 
-def list_faults(faults: list[Fault]) -> str:
-    """Returns the first ten faults, a line each, and how many more there are."""
-    lines = [f"  {fault.file} row {fault.row}: {fault.fault}" for fault in faults[:_SHOWN_FAULTS]]
-    if (more := len(faults) - _SHOWN_FAULTS) > 0:
-        lines.append(f"  and {more:,} more")
-    return "\n".join(lines)
+class Faults:
+    """Counts bad rows and keeps the first of them: all may be bad, and each be long.
+
+    Args:
+      keep: how many to keep; ten at least, which are those that `describe` shows.
+    """
+
+    def __init__(self, keep: int = 0):
+        self.count = 0
+        self.first: list[Fault] = []
+        self._keep = max(keep, _SHOWN_FAULTS)
+
+    def add(self, fault: Fault) -> None:
+        """Counts one more."""
+        self.count += 1
+        if len(self.first) < self._keep:
+            self.first.append(fault)
+
+    def describe(self) -> str:
+        """Returns the first ten, a line each, and how many more there are."""
+        shown = self.first[:_SHOWN_FAULTS]
+        lines = [f"  {fault.file} row {fault.row}: {fault.fault}" for fault in shown]
+        if more := self.count - len(shown):
+            lines.append(f"  and {more:,} more")
+        return "\n".join(lines)

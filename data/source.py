@@ -10,20 +10,27 @@ import dataclasses
 import hashlib
 import io
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from muwnet_fer.data import archive, csv_file, fer2013, image_folder, rows
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """CSVs in the order in which they are read, or the one folder that `private_fraction` splits.
+    """CSVs in the order in which they are read, or one folder of images.
 
     `private_fraction` is the share of the folder's `test` that becomes private_test; None for CSVs.
+    `name` is that of the file or folder that was asked for.
     """
 
     paths: tuple[pathlib.Path, ...]
     private_fraction: float | None = None
+    name: str = ""
+
+    @property
+    def is_image_folder(self) -> bool:
+        """True for a folder of images."""
+        return self.private_fraction is not None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,15 +57,18 @@ class Check:
     """What one pass over all rows found; `train_digests` are those of the train images."""
 
     identity: DataIdentity
-    faults: list[rows.Fault]
+    faults: rows.Faults  # with all that were set aside
     train_digests: frozenset[bytes]
 
 
-def find(paths: Iterable[pathlib.Path], private_fraction: float | None = None) -> Source:
+def find(paths: Sequence[pathlib.Path], private_fraction: float | None = None) -> Source:
     """Returns the source that the paths name: files, a folder of CSVs, or a folder of images.
 
+    Several files are named after their folder.
+
     Raises:
-      ValueError: where nothing is there, or a folder of images comes without a private fraction.
+      ValueError: where nothing is there, something is there twice, or a folder of images comes
+        without a private fraction.
     """
     files: list[pathlib.Path] = []
     folders = []
@@ -66,17 +76,20 @@ def find(paths: Iterable[pathlib.Path], private_fraction: float | None = None) -
         if image_folder.is_image_folder(path):
             folders.append(path)
         elif path.is_dir():
-            files += sorted(file for file in path.iterdir() if _is_visible_file(file))
+            files += _list_shards(path)
         elif path.is_file():
             files.append(path)
         else:
             raise ValueError(f"expected a file or folder, got {str(path)!r}, which is not there")
+    if len(set(files)) < len(files):
+        raise ValueError(f"expected each file once, got {', '.join(map(str, files))}")
     if not files and not folders:
         raise ValueError("expected FER2013's CSV, shards of it or a folder of its images, got none")
     if not folders:
         if private_fraction is not None:
             raise ValueError("expected no private fraction: the CSV's Usage says what is private")
-        return Source(tuple(files))
+        named = paths[0] if len(paths) == 1 else files[0].parent
+        return Source(tuple(files), name=named.name)
     if files or len(folders) > 1:
         raise ValueError("expected CSVs or one folder of images, got several")
     if private_fraction is None:
@@ -87,11 +100,16 @@ def find(paths: Iterable[pathlib.Path], private_fraction: float | None = None) -
         )
     if not 0 < private_fraction < 1:
         raise ValueError(f"expected a private fraction between 0 and 1, got {private_fraction}")
-    return Source((folders[0],), private_fraction)
+    return Source((folders[0],), private_fraction, folders[0].name)
 
 
-def _is_visible_file(path: pathlib.Path) -> bool:
-    return path.is_file() and not path.name.startswith(".")
+def _list_shards(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the files of a folder by name; hidden ones are the file system's own."""
+    shards = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    for path in shards:
+        if not path.is_file():
+            raise ValueError(f"expected files only in a folder of CSVs, got {str(path)!r}")
+    return shards
 
 
 def check(source: Source, max_bad_rows: int = 0) -> Check:
@@ -103,34 +121,34 @@ def check(source: Source, max_bad_rows: int = 0) -> Check:
     """
     md5 = hashlib.md5(usedforsecurity=False)
     counts = dict.fromkeys(fer2013.SPLITS, 0)
-    faults, train_digests = [], set()
+    faults, train_digests = rows.Faults(max_bad_rows), set()
     for parsed in parse(source, md5):
         if isinstance(parsed, rows.Fault):
-            faults.append(parsed)
+            faults.add(parsed)
             continue
         counts[parsed.split] += 1
         if parsed.split == fer2013.TRAIN:
             train_digests.add(rows.digest(parsed.image))
     names = ", ".join(map(str, source.paths))
-    if len(faults) > max_bad_rows:
+    if faults.count > max_bad_rows:
         allowed = f", expected at most {max_bad_rows:,}" if max_bad_rows else ""
         raise rows.MalformedDataError(
-            f"{names}: {len(faults):,} bad rows{allowed} (row 0 follows the header)\n"
-            f"{rows.list_faults(faults)}"
+            f"{names}: {faults.count:,} bad rows{allowed} (row 0 follows the header)\n"
+            f"{faults.describe()}"
         )
     usages = {split: usage for usage, split in fer2013.SPLIT_OF_USAGE.items()}
     if empty := [usages[split] for split, count in counts.items() if not count]:
         raise rows.MalformedDataError(
             f"{names}: expected rows of every Usage, got none of {', '.join(empty)}"
         )
-    identity = DataIdentity(source, md5.hexdigest(), counts, len(faults))
+    identity = DataIdentity(source, md5.hexdigest(), counts, faults.count)
     return Check(identity, faults, frozenset(train_digests))
 
 
 def compute_md5(source: Source) -> str:
     """Returns the MD5 of DataIdentity alone, without parsing CSVs."""
     md5 = hashlib.md5(usedforsecurity=False)
-    if source.private_fraction is not None:
+    if source.is_image_folder:
         collections.deque(parse(source, md5), maxlen=0)
     else:
         for path in source.paths:
@@ -147,7 +165,7 @@ def read_rows(source: Source) -> Iterator[rows.Row]:
 
 def parse(source: Source, md5=None) -> Iterator[rows.Row | rows.Fault]:
     """Yields a Row for each good row in order, else its Fault; feeds all bytes to a hash object."""
-    if source.private_fraction is not None:
+    if source.is_image_folder:
         yield from image_folder.parse(source.paths[0], source.private_fraction, md5)
         return
     number = 0

@@ -17,10 +17,10 @@ from muwnet_fer.data import atomic_file, drawn_face, fer2013
 ROWS_PER_TEST_ROW = 10
 MINIMUM_ROWS = ROWS_PER_TEST_ROW * len(fer2013.EMOTIONS)
 
-Row = collections.namedtuple("Row", ("emotion", "usage", "nuisance"))
+PlannedRow = collections.namedtuple("PlannedRow", ("emotion", "usage", "nuisance"))
 
 
-def plan_rows(rows: int, seed: int) -> list[Row]:
+def plan_rows(rows: int, seed: int) -> list[PlannedRow]:
     """Returns what each row of the CSV is to show.
 
     Usages stand in Kaggle's order; in each, the classes are shuffled and balanced but for
@@ -39,7 +39,7 @@ def plan_rows(rows: int, seed: int) -> list[Row]:
     for usage, count in ((training, rows - 2 * tests), (public_test, tests), (private_test, tests)):
         emotions += random.permutation(np.arange(count) % len(fer2013.EMOTIONS)).tolist()
         usages += [usage] * count
-    return [Row(*row) for row in zip(emotions, usages, nuisances, strict=True)]
+    return [PlannedRow(*row) for row in zip(emotions, usages, nuisances, strict=True)]
 
 
 def synthesize(path: str | os.PathLike, rows: int, seed: int) -> None:

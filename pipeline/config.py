@@ -36,12 +36,27 @@ class PipelineConfig:
     lineage: str
     output: output_folder.OutputFolder
     profile: profiles.Profile
-    max_bad_rows: int = 0
 
     @property
     def data_links(self) -> pathlib.Path:
         """Folder of links to the data, named by its content: TFX's cache keys hold paths, too."""
         return self.output.data / self.data.md5
+
+    def link_data(self) -> None:
+        """Makes the links of `data_links`, numbered in order; those that are there are replaced.
+
+        Raises:
+          OSError: where they cannot be made.
+        """
+        # Data may be named by its own links: what they lead to is read before they go.
+        targets = [path.resolve() for path in self.data.source.paths]
+        temporary = self.data_links.with_suffix(".tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        for number, target in enumerate(targets):
+            (temporary / f"{number:05}-{target.name}").symlink_to(target)
+        shutil.rmtree(self.data_links, ignore_errors=True)
+        temporary.replace(self.data_links)
 
     @property
     def checkpoint_dir(self) -> pathlib.Path:
@@ -115,22 +130,18 @@ def make_config(
         claimed = _claim(output, lineage)
     default_profile = "smoke" if lineage == SAMPLE_LINEAGE else "cpu"
     chosen = profiles.PROFILES[profile or default_profile]
-    config = PipelineConfig(identity, lineage, claimed, chosen, max_bad_rows)
-    _link(config.data_links, identity.source.paths)
-    return config
+    return PipelineConfig(identity, lineage, claimed, chosen)
 
 
 def choose_lineage(data: data_source.DataIdentity) -> str:
-    """Returns `fer2013` for Kaggle's files, else a name made of the first path, never one of ours.
+    """Returns `fer2013` for Kaggle's files, else a name made of the path's, never one of ours.
 
-    Shards are named by their folder; a folder of images is one lineage for each private fraction.
+    A folder of images is one lineage for each private fraction.
     """
     if data.kaggle_name:
         return FER2013_LINEAGE
-    paths = data.source.paths
-    named = paths[0] if len(paths) == 1 else paths[0].parent
-    stem = _SUFFIXES.sub("", named.name)
-    if data.source.private_fraction is not None:
+    stem = _SUFFIXES.sub("", data.source.name)
+    if data.source.is_image_folder:
         stem += f"-private-{data.source.private_fraction:g}"
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "data"
     # Another file that calls itself fer2013.csv must not become the real one's baseline.
@@ -148,7 +159,7 @@ def _find_source(data: Sequence[str], private_fraction: float | None) -> data_so
         return None
     if "" in named:
         raise ConfigError(f"expected {by} to name a file or folder, got ''")
-    paths = [pathlib.Path(path).expanduser().absolute() for path in named or [DEFAULT_CSV]]
+    paths = [pathlib.Path(os.path.expanduser(path)).absolute() for path in named or [DEFAULT_CSV]]
     try:
         return data_source.find(paths, private_fraction)
     except ValueError as error:
@@ -158,7 +169,7 @@ def _find_source(data: Sequence[str], private_fraction: float | None) -> data_so
 
 
 def _claim(output: str | None, lineage: str) -> output_folder.OutputFolder:
-    path = pathlib.Path(output or OUTPUT / lineage).expanduser().absolute()
+    path = pathlib.Path(os.path.expanduser(output or OUTPUT / lineage)).absolute()
     try:
         return output_folder.claim(path, lineage)
     except output_folder.OutputFolderError as error:
@@ -183,19 +194,3 @@ def _check(source: data_source.Source, max_bad_rows: int) -> data_source.DataIde
         return data_source.check(source, max_bad_rows).identity
     except OSError as error:
         raise ConfigError(f"cannot read {error.filename}: {error.strerror}") from error
-
-
-def _link(folder: pathlib.Path, targets: Sequence[pathlib.Path]) -> None:
-    """Makes a folder of symbolic links, numbered in order; one that is there is replaced."""
-    temporary = folder.with_suffix(".tmp")
-    try:
-        # Data may be named by its own links: what they lead to is read before they go.
-        resolved = [target.resolve() for target in targets]
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        for number, target in enumerate(resolved):
-            (temporary / f"{number:05}-{target.name}").symlink_to(target)
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.replace(folder)
-    except OSError as error:
-        raise ConfigError(f"cannot link to the data from {folder}: {error.strerror}") from error

@@ -43,16 +43,20 @@ def separate_output(log_dir: pathlib.Path) -> Iterator[pathlib.Path]:
             os.dup2(log_file.fileno(), descriptor)
         yield log_path
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        # A full disk must not keep the terminal from coming back.
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
         for descriptor, original in saved.items():
             os.dup2(original, descriptor)
             os.close(original)
         LOGGER.setLevel(level)
         LOGGER.removeHandler(ours)
         root.removeHandler(everybodys)
-        stream.close()
-        log_file.close()
+        for file in (stream, log_file):
+            with contextlib.suppress(OSError):
+                file.close()
 
 
 def log_traceback() -> None:

@@ -26,7 +26,7 @@ def hold(output: pathlib.Path) -> Iterator[None]:
         lock.acquire(blocking=False)
     except filelock.Timeout as error:
         raise LineageBusyError(
-            f"another run works in {output}: wait until it ends, or name another folder with "
+            f"another command works in {output}: wait until it ends, or name another folder with "
             "--output"
         ) from error
     try:

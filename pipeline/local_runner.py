@@ -53,7 +53,7 @@ def run(
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
     except OSError as error:  # of the lock or the log
-        print(f"error: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"error: cannot write in the output folder: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -110,9 +110,11 @@ def _run(config: pipeline_config.PipelineConfig, to: str | None) -> int | None:
 
 def _report(config: pipeline_config.PipelineConfig, records: dict, to: str | None) -> int:
     """Prints the verdict; returns the exit code."""
-    from muwnet_fer.pipeline import profiles, pushed_versions, run_record, verdict
+    from muwnet_fer.components.atomic_pusher import versions
+    from muwnet_fer.pipeline import profiles, run_record, verdict
 
-    if quarantined := run_record.find_quarantine(records["Fer2013ExampleGen"]):
+    example_gen = records.get("Fer2013ExampleGen")
+    if example_gen and (quarantined := run_record.find_quarantine(example_gen)):
         console.LOGGER.info("set aside %s bad rows: %s", f"{config.data.bad_rows:,}", quarantined)
     if "Evaluator" not in records:
         if "Trainer" in records:
@@ -128,7 +130,7 @@ def _report(config: pipeline_config.PipelineConfig, records: dict, to: str | Non
         console.LOGGER.info("verdict   not blessed:")
         for failed_gate in result.failed_gates:
             console.LOGGER.info("          %s", failed_gate)
-        earlier = pushed_versions.find_newest(config.output.serving_model)
+        earlier = versions.find_newest(config.output.serving_model)
         kept = f"; version {earlier.name} stays the newest" if earlier else ""
         console.LOGGER.info("pushed    nothing%s", kept)
         return NOT_BLESSED
@@ -142,17 +144,24 @@ def _report(config: pipeline_config.PipelineConfig, records: dict, to: str | Non
     return OK
 
 
+def run_by_environment() -> int:
+    """Runs with the options that the environment names; returns the exit code."""
+    options = {}
+    for name, convert in (
+        ("profile", str),
+        ("output", str),
+        ("private_fraction", float),
+        ("max_bad_rows", int),
+    ):
+        variable = f"MUWNET_{name.upper()}"
+        if value := os.environ.get(variable):
+            try:
+                options[name] = convert(value)
+            except ValueError:
+                print(f"error: expected {variable} to be a number, got {value!r}", file=sys.stderr)
+                return BAD_INPUT
+    return run(**options)
+
+
 if __name__ == "__main__":
-    environment = {
-        name: os.environ.get(f"MUWNET_{name.upper()}") or None for name in ("profile", "output")
-    }
-    fraction, bad_rows = (
-        os.environ.get(f"MUWNET_{name}") for name in ("PRIVATE_FRACTION", "MAX_BAD_ROWS")
-    )
-    sys.exit(
-        run(
-            **environment,
-            private_fraction=float(fraction) if fraction else None,
-            max_bad_rows=int(bad_rows) if bad_rows else 0,
-        )
-    )
+    sys.exit(run_by_environment())

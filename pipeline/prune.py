@@ -1,11 +1,12 @@
 """prune: deletes what old runs left, but nothing that a run, a comparison or a server goes on from.
 
-What goes is marked in ML Metadata first, so that neither TFX's cache nor the search for a baseline
-offers it, and deleted then: killed in between, the next prune deletes the rest. No TFX here, which
+An artifact is marked in ML Metadata, so that neither TFX's cache nor the search for a baseline
+offers it, and then deleted: killed in between, the next prune deletes the rest. No TFX here, which
 takes ten seconds to import.
 """
 
 import dataclasses
+import os
 import pathlib
 import shutil
 import sys
@@ -16,6 +17,7 @@ from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
 from muwnet_fer.components.atomic_pusher import versions
+from muwnet_fer.data import atomic_file
 from muwnet_fer.models.muwnet import checkpoint
 from muwnet_fer.pipeline import config as pipeline_config
 from muwnet_fer.pipeline import lineage_lock, local_runner, output_folder
@@ -29,13 +31,11 @@ class History:
 
     `used` are the artifacts that a run took or made, from the cache too. `live` are those that are
     still offered; an artifact's maker is the execution that ran, not those that took it from the
-    cache. `under_way` names the nodes of the newest run's executions that have not ended: they run
-    now, or were killed.
+    cache.
     """
 
     runs: list[metadata_store_pb2.Context]  # oldest first
     run_of: dict[int, int]  # by execution
-    under_way: dict[int, str]  # by execution
     used: dict[int, set[int]]  # by run
     live: dict[int, metadata_store_pb2.Artifact]  # by id
     maker: dict[int, int]  # by artifact
@@ -67,11 +67,19 @@ def run(keep: int, output: str | None = None, dry_run: bool = False) -> int:
       dry_run: only says what would go.
     """
     try:
-        for folder in _find_folders(output):
-            # No run may begin meanwhile.
-            with lineage_lock.hold(folder.path):
-                said = prune(folder, keep, dry_run)
-            print(f"{folder.path}: {'would remove' if dry_run else 'removed'} {said}")
+        folders = _find_folders(output)
+    except output_folder.OutputFolderError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return local_runner.BAD_INPUT
+    return max(_prune_with_messages(folder, keep, dry_run) for folder in folders)
+
+
+def _prune_with_messages(folder: output_folder.OutputFolder, keep: int, dry_run: bool) -> int:
+    try:
+        # No run may begin meanwhile.
+        with lineage_lock.hold(folder.path):
+            said = prune(folder, keep, dry_run)
+        print(f"{folder.path}: {'would remove' if dry_run else 'removed'} {said}")
         return local_runner.OK
     except (output_folder.OutputFolderError, lineage_lock.LineageBusyError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -86,7 +94,7 @@ def _find_folders(output: str | None) -> list[output_folder.OutputFolder]:
         root = pipeline_config.OUTPUT.absolute()
         paths = sorted(root.iterdir()) if root.is_dir() else []
     else:
-        root = pathlib.Path(output).expanduser().absolute()
+        root = pathlib.Path(os.path.expanduser(output)).absolute()
         paths = [root]
     owned = [path for path in paths if output_folder.read_owner(path) is not None]
     if not owned:
@@ -116,15 +124,12 @@ def prune(folder: output_folder.OutputFolder, keep: int, dry_run: bool = False) 
 def read_history(store: metadata_store.MetadataStore) -> History:
     """Returns what ML Metadata knows of the runs."""
     runs = sorted(store.get_contexts_by_type("pipeline_run"), key=lambda run: run.id)
-    run_of, under_way, complete = {}, {}, set()
+    run_of, complete = {}, set()
     for run_context in runs:
         for execution in store.get_executions_by_context(run_context.id):
             run_of[execution.id] = run_context.id
             if execution.last_known_state == metadata_store_pb2.Execution.COMPLETE:
                 complete.add(execution.id)
-            elif execution.last_known_state == metadata_store_pb2.Execution.RUNNING:
-                if run_context is runs[-1]:
-                    under_way[execution.id] = _read_node_id(store, execution)
     used, maker = {run_context.id: set() for run_context in runs}, {}
     for event in store.get_events_by_execution_ids(run_of) if run_of else ():
         used[run_of[event.execution_id]].add(event.artifact_id)
@@ -135,7 +140,7 @@ def read_history(store: metadata_store.MetadataStore) -> History:
         for artifact in store.get_artifacts_by_id(list(maker))
         if artifact.state == metadata_store_pb2.Artifact.LIVE
     }
-    return History(runs, run_of, under_way, used, live, maker)
+    return History(runs, run_of, used, live, maker)
 
 
 def make_plan(folder: output_folder.OutputFolder, history: History, keep: int) -> Plan:
@@ -161,10 +166,10 @@ def make_plan(folder: output_folder.OutputFolder, history: History, keep: int) -
         {
             "folders": [
                 path
-                for path in _list_execution_folders(folder.pipeline_root, history.under_way)
+                for path in _list_execution_folders(folder.pipeline_root)
                 if path.name not in map(str, executions)
             ]
-            + _list_half_versions(folder.serving_model, history.under_way),
+            + _list_half_versions(folder.serving_model),
             "versions": [
                 path
                 for path in versions.list_versions(_refuse_link(folder.serving_model))[:-keep]
@@ -172,6 +177,11 @@ def make_plan(folder: output_folder.OutputFolder, history: History, keep: int) -
             ],
             "checkpoints": [
                 path for path in _list(folder.checkpoints) if not checkpoint.is_resumable(path)
+            ],
+            "unfinished files": [
+                path
+                for parent in (folder.path, folder.sample, *_list(folder.checkpoints))
+                for path in atomic_file.list_unfinished(parent)
             ],
             # A run writes its log to its end.
             "logs": [
@@ -182,13 +192,6 @@ def make_plan(folder: output_folder.OutputFolder, history: History, keep: int) -
             ],
         },
     )
-
-
-def _read_node_id(
-    store: metadata_store.MetadataStore, execution: metadata_store_pb2.Execution
-) -> str:
-    (node,) = (c for c in store.get_contexts_by_execution(execution.id) if c.type == "node")
-    return node.name.removeprefix(f"{pipeline_config.PIPELINE_NAME}.")
 
 
 def _choose_runs(history: History, keep: int) -> set[int]:
@@ -208,13 +211,12 @@ def _choose_runs(history: History, keep: int) -> set[int]:
 
 
 def _choose_executions(history: History, runs: set[int]) -> set[int]:
-    """Returns the makers of all that the runs used, and what is under way.
+    """Returns the makers of all that the runs used.
 
     An execution's artifacts stay or go together: TFX's cache takes all of them or none.
     """
     used = set().union(*(history.used[run_id] for run_id in runs))
-    makers = {history.maker[artifact_id] for artifact_id in used & history.live.keys()}
-    return makers | history.under_way.keys()
+    return {history.maker[artifact_id] for artifact_id in used & history.live.keys()}
 
 
 def _read_versions(artifacts: list[metadata_store_pb2.Artifact]) -> set[str]:
@@ -226,25 +228,21 @@ def _read_versions(artifacts: list[metadata_store_pb2.Artifact]) -> set[str]:
     }
 
 
-def _list_execution_folders(
-    pipeline_root: pathlib.Path, under_way: dict[int, str]
-) -> Iterator[pathlib.Path]:
-    """Yields <node>/<key>/<execution>, and what <node>/.system/<kind>/ holds of ended nodes."""
+def _list_execution_folders(pipeline_root: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields <node>/<key>/<execution>, and what <node>/.system/<kind>/ holds."""
     for node in _list(pipeline_root):
         for key in _list(node):
             if key.name != _SYSTEM:
                 yield from _list(key)
-            elif node.name not in under_way.values():
+            else:
                 for kind in _list(key):
                     yield from _list(kind)
 
 
-def _list_half_versions(
-    serving_model_dir: pathlib.Path, under_way: dict[int, str]
-) -> list[pathlib.Path]:
+def _list_half_versions(serving_model_dir: pathlib.Path) -> list[pathlib.Path]:
     """Returns what a killed push or prune left beside the versions."""
     temporary = versions.temporary_dir(_refuse_link(serving_model_dir))
-    return [temporary] if temporary.exists() and "Pusher" not in under_way.values() else []
+    return [temporary] if temporary.exists() else []
 
 
 def _list(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -275,18 +273,30 @@ def _connect(path: pathlib.Path, dry_run: bool) -> metadata_store.MetadataStore:
 
 
 def _carry_out(plan: Plan, store: metadata_store.MetadataStore) -> None:
-    for artifact in plan.artifacts:
-        artifact.state = metadata_store_pb2.Artifact.DELETED
-    if plan.artifacts:
-        store.put_artifacts(plan.artifacts)
+    # What nobody offers goes first: on a full disk that makes the room in which to mark the rest.
+    offered = {pathlib.Path(artifact.uri) for artifact in plan.artifacts}
+    marked_first = []
     for name, paths in plan.paths.items():
         for path in paths:
             if name == "versions":
                 versions.withdraw(path)
-            elif path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
+            elif path in offered:
+                marked_first.append(path)
             else:
-                path.unlink()
+                _delete(path)
+    for artifact in plan.artifacts:
+        artifact.state = metadata_store_pb2.Artifact.DELETED
+    if plan.artifacts:
+        store.put_artifacts(plan.artifacts)
+    for path in marked_first:
+        _delete(path)
+
+
+def _delete(path: pathlib.Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _measure(path: pathlib.Path) -> int:

@@ -10,8 +10,9 @@ from tfx.orchestration.local import local_dag_runner
 from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
+from muwnet_fer.components.atomic_pusher import versions
 from muwnet_fer.pipeline import config as pipeline_config
-from muwnet_fer.pipeline import console, pushed_versions, run_record
+from muwnet_fer.pipeline import console, run_record
 
 
 class ComponentFailedError(RuntimeError):
@@ -49,6 +50,7 @@ class TrackedLocalDagRunner(local_dag_runner.LocalDagRunner):
             raise pipeline_config.ConfigError(
                 f"expected --to to name a component of {', '.join(node_ids)}, got {self._to!r}"
             )
+        self._config.link_data()
         run_id = datetime.datetime.now().isoformat()
         # All nodes share one run: the parent class would begin another at every call.
         runtime_parameter_utils.substitute_runtime_parameter(
@@ -83,7 +85,7 @@ class TrackedLocalDagRunner(local_dag_runner.LocalDagRunner):
     def _serves(self, trainer: run_record.NodeRecord) -> bool:
         """Returns whether the newest pushed version is the model that the Trainer gave."""
         model_dir = run_record.find_model(trainer)
-        return pushed_versions.is_newest(model_dir, self._config.output.serving_model)
+        return versions.is_newest(model_dir, self._config.output.serving_model)
 
     def _read_record(self, pipeline, run_id: str, node_id: str) -> run_record.NodeRecord:
         connection = metadata.sqlite_metadata_connection_config(str(self._config.output.metadata))

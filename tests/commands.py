@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -44,6 +45,14 @@ def start_command(*arguments, cwd: pathlib.Path, **environment: str) -> subproce
         errors="replace",
         process_group=0,
     )
+
+
+def copy_package(folder: pathlib.Path) -> pathlib.Path:
+    """Copies the package into a folder, which as PYTHONPATH makes it the one that is run."""
+    package = folder / "muwnet_fer"
+    ignored = shutil.ignore_patterns(".*", "output", "__pycache__", "raw", "*.egg-info")
+    shutil.copytree(ROOT, package, ignore=ignored)
+    return package
 
 
 def create_by_tfx(cwd: pathlib.Path, **environment: str) -> Command:

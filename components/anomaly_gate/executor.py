@@ -18,7 +18,9 @@ from muwnet_fer.data import fer2013
 ANOMALIES_KEY, STATISTICS_KEY, SCHEMA_KEY = "anomalies", "statistics", "schema"
 THRESHOLDS_KEY = "thresholds"
 
-Row = tuple[str, str, str, str]  # split, feature ("" for the whole split), anomaly, description
+TableRow = tuple[
+    str, str, str, str
+]  # split, feature ("" for the whole split), anomaly, description
 
 
 class AnomalyError(ValueError):
@@ -49,7 +51,7 @@ class Executor(base_executor.BaseExecutor):
             raise AnomalyError(f"{len(rows)} anomalies in the Examples\n{table}")
 
 
-def list_schema_anomalies(input_dict: dict[str, list[types.Artifact]]) -> list[Row]:
+def list_schema_anomalies(input_dict: dict[str, list[types.Artifact]]) -> list[TableRow]:
     """Returns what ExampleValidator found."""
     artifact = artifact_utils.get_single_instance(input_dict[ANOMALIES_KEY])
     rows = []
@@ -68,7 +70,7 @@ def list_schema_anomalies(input_dict: dict[str, list[types.Artifact]]) -> list[R
 
 def list_threshold_anomalies(
     input_dict: dict[str, list[types.Artifact]], thresholds: split_checks.Thresholds
-) -> list[Row]:
+) -> list[TableRow]:
     """Returns what the thresholds do not let pass; logs all that was measured."""
     schema = io_utils.SchemaReader().read(
         io_utils.get_only_uri_in_dir(artifact_utils.get_single_uri(input_dict[SCHEMA_KEY]))

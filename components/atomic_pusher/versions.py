@@ -1,5 +1,6 @@
 """Versions: folders named by a number, each there whole or not at all. Servers take the newest."""
 
+import filecmp
 import pathlib
 import shutil
 
@@ -14,6 +15,21 @@ def list_versions(serving_model_dir: pathlib.Path) -> list[pathlib.Path]:
         return []
     versions = [path for path in serving_model_dir.iterdir() if path.name.isdecimal()]
     return sorted(versions, key=lambda path: int(path.name))
+
+
+def find_newest(serving_model_dir: pathlib.Path) -> pathlib.Path | None:
+    """Returns the folder of the newest version, None where there is none."""
+    return next(reversed(list_versions(serving_model_dir)), None)
+
+
+def is_newest(model_dir: pathlib.Path, serving_model_dir: pathlib.Path) -> bool:
+    """Returns whether the newest version holds every file of a SavedModel, byte by byte."""
+    newest = find_newest(serving_model_dir)
+    if newest is None:
+        return False
+    files = [str(p.relative_to(model_dir)) for p in model_dir.rglob("*") if p.is_file()]
+    same, _, _ = filecmp.cmpfiles(model_dir, newest, files, shallow=False)
+    return len(same) == len(files)
 
 
 def temporary_dir(serving_model_dir: pathlib.Path) -> pathlib.Path:

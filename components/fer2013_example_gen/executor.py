@@ -60,8 +60,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             for row in data_source.read_rows(source):
                 seen_in_training = rows.digest(row.image) in check.train_digests
                 writers[row.split].write(row_to_example(row, seen_in_training))
-        if check.faults:
-            quarantine.write(check.faults, pathlib.Path(artifact.uri))
+        if check.faults.count:
+            quarantine.write(check.faults.first, pathlib.Path(artifact.uri))
 
 
 class SplitWriter:

@@ -39,6 +39,7 @@ class Checkpoint:
     source_fingerprint: str  # of the code that trained last
     faces_digest: str  # of what is trained and validated on
     planned_epochs: int
+    exported: bool = False  # its model was written: nothing is left to do
     history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     resumed_after: list[int] = dataclasses.field(default_factory=list)  # epochs, counted from 1
     # ReduceLROnPlateau's counters in the phase that is not over.
@@ -59,12 +60,11 @@ class Checkpoint:
 
 
 def is_resumable(folder: pathlib.Path) -> bool:
-    """Returns whether a training could go on from a folder's checkpoint: False where it is over.
-
-    What cannot be read counts as resumable: it may be a newer version's.
+    """Returns whether a training could go on from a folder's checkpoint: False where its model was
+    exported. What cannot be read counts as resumable: it may be a newer version's.
     """
     try:
-        return not read(folder / FILE).is_complete
+        return not read(folder / FILE).exported
     except (MisfitError, OSError):
         return True
 
@@ -73,7 +73,8 @@ def resume(path: pathlib.Path, model: keras.Model, started: Checkpoint) -> Check
     """Returns the checkpoint to go on from, its variables put into the model; else `started`.
 
     A file that does not fit is renamed, never deleted. A training that is complete is one to go on
-    from, with nothing left to do, unless the source was edited since: an edit trains again.
+    from, with nothing left to do but the export; once that was done, too, an edit of the source
+    trains again.
 
     Args:
       path: of the file, which need not be there.
@@ -83,7 +84,7 @@ def resume(path: pathlib.Path, model: keras.Model, started: Checkpoint) -> Check
     Raises:
       OSError: where a file that is there cannot be read.
     """
-    for abandoned in atomic_file.list_unfinished(path):
+    for abandoned in atomic_file.list_unfinished(path.parent):
         abandoned.unlink()  # a kill within `write` leaves one of the checkpoint's size
     if not path.exists():
         return started
@@ -95,20 +96,23 @@ def resume(path: pathlib.Path, model: keras.Model, started: Checkpoint) -> Check
         _LOGGER.info("    training starts anew: %s; kept as %s", error, aside)
         return started
     edited = found.source_fingerprint != started.source_fingerprint
-    if found.is_complete and edited:
-        _LOGGER.info("    training starts anew: the source was edited after %s was complete", path)
+    if found.exported and edited:
+        _LOGGER.info("    training starts anew: the source was edited after %s was exported", path)
         return started
     for variable, value in zip(list_variables(model), found.variables, strict=True):
         variable.assign(value)
+    note = "; the source was edited since" if edited else ""
     if found.is_complete:
-        _LOGGER.info("    all %d epochs were done before (checkpoint %s)", found.epochs, path)
+        _LOGGER.info(
+            "    all %d epochs were done before (checkpoint %s)%s", found.epochs, path, note
+        )
         return found
     _LOGGER.info(
         "    resumed after epoch %d of %d (checkpoint %s)%s",
         found.epochs,
         found.planned_epochs,
         path,
-        "; the source was edited since" if edited else "",
+        note,
     )
     found.resumed_after.append(found.epochs)
     found.source_fingerprint = started.source_fingerprint

@@ -10,15 +10,16 @@ import tensorflow_transform as tft
 from tfx.components.trainer import fn_args_utils
 
 from muwnet_fer.models.muwnet import (
-    config as muwnet_config,
-)
-from muwnet_fer.models.muwnet import (
+    checkpoint,
     examples,
     export,
     history_plots,
     manifest,
     model,
     training,
+)
+from muwnet_fer.models.muwnet import (
+    config as muwnet_config,
 )
 
 _LOGGER = logging.getLogger("muwnet_fer.training")
@@ -69,3 +70,5 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
     (run_dir / "history.json").write_text(json.dumps({**facts, "history": history}, indent=1))
     history_plots.write(history, run_dir, config.validation_name)
     export.save(muwnet, transform_output, facts, fn_args.serving_model_dir)
+    trained.exported = True
+    checkpoint.write(checkpoint_dir / checkpoint.FILE, trained)

@@ -182,6 +182,32 @@ def test_shards_and_archives_give_the_same_examples(tmp_path, small_csv):
             assert found == expected
 
 
+def test_a_folder_of_images_becomes_examples_split_by_the_fraction(tmp_path):
+    """The same through the driver's key, which knows the images and not the fraction."""
+    folder = tmp_path / "faces"
+    for number in range(42):
+        split = "train" if number < 14 else "test"
+        path = folder / split / fer2013.EMOTIONS[number % 7] / f"{number:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), np.random.default_rng(number).integers(0, 256, (48, 48), np.uint8))
+    examples = ingest(folder, tmp_path / "examples", private_fraction=0.5)
+    expected = collections.defaultdict(list)
+    for row in source.read_rows(source.find([folder], 0.5)):
+        expected[row.split].append((row.number, row.emotion))
+    for split in fer2013.SPLITS:
+        found = [
+            (feature["row"].int64_list.value[0], feature["emotion"].int64_list.value[0])
+            for feature in read_examples(examples, split)
+        ]
+        assert found == expected[split] != []
+    driver = component.Driver(None)
+    properties = exec_properties(folder, private_fraction=0.5)
+    resolved = driver.resolve_exec_properties(properties, None, None)
+    assert resolved[utils.FINGERPRINT_PROPERTY_NAME] == source.compute_md5(
+        source.find([folder], 0.5)
+    )
+
+
 def test_long_splits_are_written_in_files_of_bounded_size(tmp_path, small_csv, monkeypatch):
     monkeypatch.setattr(executor, "_ROWS_PER_FILE", 50)
     examples = ingest(small_csv, tmp_path / "examples")

@@ -46,7 +46,7 @@ def test_figures_of_a_small_file(tmp_path):
     assert (found.groups_within_split, found.groups_across_splits) == (2, 2)
     assert (found.conflicting_groups, found.conflicting_rows) == (1, 3)
     assert found.constant_rows == [7]
-    assert [fault.row for fault in found.faults] == [9]
+    assert [fault.row for fault in found.faults.first] == [9]
     assert found.identity.row_counts == {"train": 3, "public_test": 2, "private_test": 4}
 
 
@@ -100,7 +100,7 @@ def test_what_is_no_such_data(tmp_path, content, arguments, exit_code, message):
 def test_quarantine_keeps_file_row_fault_and_raw_text(tmp_path):
     path = csv_text.write(tmp_path / "a.csv", [*GOOD_ROWS, "9,7,Training"])
     path.write_bytes(path.read_bytes().replace(b"9,7", b"9,\xff"))
-    faults = source.check(source.find([path]), max_bad_rows=1).faults
+    faults = source.check(source.find([path]), max_bad_rows=1).faults.first
     quarantine.write(faults, tmp_path)
     (line,) = (tmp_path / "quarantine.jsonl").read_text().splitlines()
     entry = json.loads(line)

@@ -5,6 +5,7 @@ import hashlib
 import io
 import pathlib
 import tarfile
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -97,7 +98,7 @@ def test_bad_row_is_named(tmp_path, row, fault):
     assert f"{path} row 1: " in str(raised.value)
     assert fault in str(raised.value)
     assert [row.number for row in read(path)] == [0, 2, 3]
-    (found,) = check(path, max_bad_rows=1).faults
+    (found,) = check(path, max_bad_rows=1).faults.first
     assert (found.file, found.row, found.raw) == (path, 1, row)
 
 
@@ -284,6 +285,39 @@ def test_nothing_is_extracted_wherever_a_member_points(tmp_path, small_csv):
     assert sorted(tmp_path.rglob("*")) == [tmp_path / "in", path]
 
 
+def test_methods_that_are_not_read_are_named(tmp_path, small_csv):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.write(small_csv, "a.csv")
+    with pytest.raises(rows.MalformedDataError, match="stored or deflated, got 'a.csv'"):
+        check(path)
+
+
+def test_headers_of_a_tar_are_bounded(tmp_path):
+    """A GNU long name of 100 MB: `tarfile` would read it whole."""
+    path = tmp_path / "a.tar.gz"
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 10**8
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(info.tobuf(tarfile.GNU_FORMAT))
+        for _ in range(100):
+            file.write(b"a" * 10**6)
+    tracemalloc.start()
+    with pytest.raises(rows.MalformedDataError, match="headers of at most 1,048,576 bytes"):
+        check(path)
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
+
+
+def test_members_of_a_tar_are_bounded(tmp_path):
+    path = tmp_path / "a.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for number in range(1001):
+            archive.addfile(tarfile.TarInfo(f"{number}.txt"))
+    with pytest.raises(rows.MalformedDataError, match="at most 1,000 members"):
+        check(path)
+
+
 def test_a_bomb_of_one_endless_line_is_refused_at_once(tmp_path):
     path = tmp_path / "bomb.csv.gz"
     with gzip.open(path, "wb") as file:
@@ -321,10 +355,36 @@ def test_a_fault_names_its_shard_and_the_row_there(tmp_path, small_csv):
     lines = shards[1].read_text().splitlines()
     lines[5] = "9" + lines[5][1:]
     csv_text.write(shards[1], lines[1:])
-    (fault,) = check(*shards, max_bad_rows=1).faults
+    (fault,) = check(*shards, max_bad_rows=1).faults.first
     assert (fault.file, fault.row) == (shards[1], 4)
     # The rows behind it keep their numbers.
     assert read(*shards)[-1].number == 209
+
+
+def test_what_is_named_twice_or_lies_deeper_is_no_part_of_the_shards(tmp_path, small_csv):
+    shards = split_in_shards(small_csv, tmp_path / "shards", 2)
+    with pytest.raises(ValueError, match="expected each file once, got "):
+        source.find([*shards, shards[0]])
+    (tmp_path / "shards" / "2024").mkdir()
+    with pytest.raises(ValueError, match="expected files only in a folder of CSVs, got .*2024"):
+        source.find([tmp_path / "shards"])
+
+
+def test_source_is_named_by_what_was_asked_for(tmp_path, small_csv):
+    shards = split_in_shards(small_csv, tmp_path / "shards", 1)
+    assert source.find([tmp_path / "shards"]).name == "shards"  # however many are in it
+    assert source.find(shards).name == "part-0.csv"
+    assert source.find([*shards, small_csv]).name == "shards"
+
+
+def test_memory_does_not_grow_with_bad_rows(tmp_path):
+    """Ten lines of text are kept, not each that is bad."""
+    path = csv_text.write(tmp_path / "bad.csv", [f"9,{PIXELS}{' ' * 100_000},Training"] * 500)
+    tracemalloc.start()
+    with pytest.raises(rows.MalformedDataError, match="500 bad rows"):
+        check(path)
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

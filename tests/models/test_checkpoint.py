@@ -219,14 +219,26 @@ def test_a_complete_training_is_not_done_again(config, tmp_path, caplog):
     assert path.read_bytes() == content
 
 
-def test_an_edit_after_a_complete_training_trains_again(config, tmp_path, caplog):
+def test_an_edit_before_the_export_discards_no_training(config, tmp_path, caplog):
+    train(config, tmp_path)
+    with caplog.at_level(logging.INFO, LOGGER):
+        train(config, tmp_path, source="edited")
+    path = tmp_path / checkpoint.FILE
+    assert read_log(caplog) == [
+        f"    all 4 epochs were done before (checkpoint {path}); the source was edited since"
+    ]
+
+
+def test_an_edit_after_the_export_trains_again(config, tmp_path, caplog):
     expected, _ = train(config, tmp_path)
+    done = checkpoint.read(tmp_path / checkpoint.FILE)
+    checkpoint.write(tmp_path / checkpoint.FILE, dataclasses.replace(done, exported=True))
     events = set((tmp_path / training.TENSORBOARD).rglob("events*"))
     with caplog.at_level(logging.INFO, LOGGER):
         again, _ = train(config, tmp_path, source="edited")
     path = tmp_path / checkpoint.FILE
     lines = read_log(caplog)
-    edited = f"the source was edited after {path} was complete"
+    edited = f"the source was edited after {path} was exported"
     assert lines[0] == f"    training starts anew: {edited}"
     assert len(lines) == 5
     assert again.pop("source_fingerprint") == "edited"
@@ -271,7 +283,9 @@ def test_a_damaged_checkpoint_is_kept_and_training_starts_anew(spoil, config, tm
 
 def test_no_damage_goes_unnoticed(tmp_path):
     path = tmp_path / checkpoint.FILE
-    written = checkpoint.Checkpoint("s", "f", 2, {"loss": [0.1]}, variables=[np.arange(50.0)])
+    written = checkpoint.Checkpoint(
+        "s", "f", 2, False, {"loss": [0.1]}, variables=[np.arange(50.0)]
+    )
     checkpoint.write(path, written)
     content = path.read_bytes()
     noticed = 0

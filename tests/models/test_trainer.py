@@ -111,6 +111,7 @@ def test_killed_between_training_and_export_only_the_export_is_done_again(
     (failed / "model").write_text("in the way")
     with pytest.raises(tf.errors.OpError):
         run(config, transformed, files, failed)
+    assert checkpoint.is_resumable(tmp_path / "checkpoint")
     expected = json.loads((failed / "run" / "history.json").read_text())
     caplog.clear()
     with caplog.at_level(logging.INFO, "muwnet_fer.training"):
@@ -120,6 +121,7 @@ def test_killed_between_training_and_export_only_the_export_is_done_again(
     assert "epoch 1/2" not in read_log(caplog)
     names = {path.name for path in (tmp_path / "out" / "run").iterdir()}
     assert names == {"history.json", "accuracy.png", "loss.png", "train", "validation"}
+    assert not checkpoint.is_resumable(tmp_path / "checkpoint")
     # The best epoch's weights are exported.
     best = checkpoint.read(tmp_path / "checkpoint" / checkpoint.FILE).best_weights
     variables = tf.train.load_checkpoint(str(tmp_path / "out" / "model" / "variables/variables"))

@@ -38,7 +38,7 @@ def test_unchanged_second_run_is_cached_and_writes_no_version(smoke_run):
 def test_a_version_that_is_gone_is_pushed_again(smoke_run):
     """All is cached, and still a run must not say "unchanged" of what nobody can serve."""
     (before,) = smoke_run.versions()
-    shutil.rmtree(smoke_run.evaluated_model())
+    shutil.rmtree(smoke_run.output / "serving_model")
     again = run_muwnet(smoke_run)
     assert again.exit_code == 0, again.output
     lines = run_output.read_component_lines(again.output)
@@ -103,9 +103,7 @@ def test_crash_has_a_message_and_its_traceback_in_the_log(smoke_run):
 
 def test_an_edit_runs_its_components_again(smoke_run, tmp_path):
     """A copy of the package with three modules edited, on the same output folder."""
-    package = tmp_path / "muwnet_fer"
-    ignored = shutil.ignore_patterns(".*", "output", "__pycache__", "raw", "*.egg-info")
-    shutil.copytree(commands.ROOT, package, ignore=ignored)
+    package = commands.copy_package(tmp_path)
     edited = ("components/anomaly_gate/executor.py", "components/predictor/executor.py")
     for name in (*edited, "pipeline/metrics.py"):
         path = package / name
@@ -200,6 +198,25 @@ def test_bad_row_is_set_aside_where_that_is_allowed(tmp_path, small_csv):
         assert run_output.read_component_lines(run.output)["Fer2013ExampleGen"].startswith(took)
         (quarantine,) = re.findall(r"^set aside 1 bad rows: (\S+)$", run.output, re.M)
         assert json.loads(pathlib.Path(quarantine).read_text())["row"] == 168
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("MUWNET_PRIVATE_FRACTION", "half"), ("MUWNET_MAX_BAD_ROWS", "1.5")]
+)
+def test_options_of_the_environment_are_read_and_checked(tmp_path, variable, value):
+    """As TFX's commands hand them on."""
+    runner = commands.ROOT / "pipeline" / "local_runner.py"
+    run = commands.run_command(sys.executable, runner, cwd=tmp_path, **{variable: value})
+    assert run.exit_code == 2
+    assert run.output == f"error: expected {variable} to be a number, got {value!r}\n"
+
+
+def test_run_to_the_first_component_ends_there(tmp_path, small_csv):
+    run = commands.run_command(
+        "muwnet-fer", "run", "--data", small_csv, "--to", "CuratedSchemaGen", cwd=tmp_path
+    )
+    assert run.exit_code == 0, run.output
+    assert list(run_output.read_component_lines(run.output)) == ["CuratedSchemaGen"]
 
 
 def test_run_to_the_trainer_shows_public_test_only(tmp_path, small_csv):

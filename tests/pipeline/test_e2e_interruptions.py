@@ -101,10 +101,11 @@ def test_an_interrupt_ends_within_ten_seconds_and_says_how_to_go_on(
 
 
 @pytest.fixture
-def in_small_disk():
+def in_small_disk(tmp_path):
     """Returns a command line's beginning under which file systems can be mounted."""
     unshare = ["unshare", "--mount", "--map-root-user"]
-    if not shutil.which("unshare") or subprocess.run([*unshare, "true"]).returncode:
+    mount = [*unshare, "mount", "-t", "tmpfs", "tmpfs", tmp_path]
+    if not shutil.which("unshare") or subprocess.run(mount).returncode:
         pytest.skip("this machine allows no mounts in a namespace of one's own")
     return unshare
 
@@ -121,6 +122,9 @@ mount -o remount,size=50m disk
 run "$1"; echo "exit $?"
 mount -o remount,ro disk
 run "$1"; echo "exit $?"
+mount -o remount,rw,size=50m disk
+dd if=/dev/zero of=disk/filler status=none
+muwnet-fer prune --keep 1 --output disk/output; echo "exit $?"
 umount disk
 """
 
@@ -130,8 +134,10 @@ def test_a_full_disk_and_a_read_only_one_are_named(tmp_path, small_csv, in_small
         *in_small_disk, "bash", "-c", SMALL_DISK, "-", small_csv, cwd=tmp_path
     )
     assert "Traceback" not in run.output
-    ingestion, transform, roomy, read_only = re.split(r"^exit \d$", run.output, flags=re.M)[:-1]
-    assert re.findall(r"^exit (\d)$", run.output, re.M) == ["1", "1", "0", "2"], run.output
+    ingestion, transform, roomy, read_only, pruned = re.split(r"^exit \d$", run.output, flags=re.M)[
+        :-1
+    ]
+    assert re.findall(r"^exit (\d)$", run.output, re.M) == ["1", "1", "0", "2", "0"], run.output
     assert "Fer2013ExampleGen   failed" in ingestion
     assert "Transform           failed" in transform
     for output in (ingestion, transform):
@@ -141,3 +147,5 @@ def test_a_full_disk_and_a_read_only_one_are_named(tmp_path, small_csv, in_small
     assert re.fullmatch(
         r"\s*error: cannot \S+ .*disk/output/.*: Read-only file system\s*", read_only
     )
+    # What advice names must work where it is needed.
+    assert re.search(r"disk/output: removed .*folders: \d+.*MB", pruned)

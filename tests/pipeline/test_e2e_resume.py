@@ -1,11 +1,9 @@
 """A run whose training is killed three times ends like one that nobody disturbed."""
 
 import json
-import os
 import pathlib
 import random
 import re
-import shutil
 import signal
 import statistics
 import subprocess
@@ -29,9 +27,7 @@ DIFFERENCES = ("training_seconds", "resumed_after", "source_fingerprint")
 def test_training_killed_three_times_ends_with_the_same_weights_and_history(tmp_path):
     csv = tmp_path / "faces.csv"
     synthetic.synthesize(csv, 700, seed=5)
-    package = tmp_path / "muwnet_fer"
-    ignored = shutil.ignore_patterns(".*", "output", "__pycache__", "raw", "*.egg-info")
-    shutil.copytree(commands.ROOT, package, ignore=ignored)
+    package = commands.copy_package(tmp_path)
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed of the moments: {seed}")  # pytest shows it where the test fails
     moments = random.Random(seed)
@@ -75,13 +71,8 @@ def test_training_killed_three_times_ends_with_the_same_weights_and_history(tmp_
 def start_run(folder: pathlib.Path) -> subprocess.Popen:
     """Starts a run of the copied package up to the Trainer."""
     arguments = ("--profile", "smoke", "--to", "Trainer", "--data", "faces.csv", "--output", "out")
-    return subprocess.Popen(
-        [commands.BIN / "muwnet-fer", "run", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+    return commands.start_command(
+        "muwnet-fer", "run", *arguments, cwd=folder, PYTHONPATH=str(folder)
     )
 
 

@@ -30,7 +30,7 @@ def holder(tmp_path):
 
 
 def test_a_second_holder_is_refused_until_the_first_is_gone(tmp_path, holder):
-    with pytest.raises(lineage_lock.LineageBusyError, match=f"another run works in {tmp_path}"):
+    with pytest.raises(lineage_lock.LineageBusyError, match=f"another command works in {tmp_path}"):
         with lineage_lock.hold(tmp_path):
             pytest.fail("held twice")
     holder.send_signal(signal.SIGKILL)
@@ -43,13 +43,13 @@ def test_a_second_holder_is_refused_until_the_first_is_gone(tmp_path, holder):
 
 def test_a_second_run_of_the_lineage_is_refused_at_once(tmp_path, small_csv, holder):
     config.make_config([str(small_csv)], output=str(tmp_path))
-    before = sorted(tmp_path.rglob("*"))
+    before = [(path, path.stat().st_ino) for path in sorted(tmp_path.rglob("*"))]
     run = commands.run_command(
         "muwnet-fer", "run", "--data", small_csv, "--output", tmp_path, cwd=tmp_path
     )
     assert run.exit_code == 2
     assert run.output == (
-        f"error: another run works in {tmp_path}: wait until it ends, or name another folder with "
-        "--output\n"
+        f"error: another command works in {tmp_path}: wait until it ends, or name another folder "
+        "with --output\n"
     )
-    assert sorted(tmp_path.rglob("*")) == before
+    assert [(path, path.stat().st_ino) for path in sorted(tmp_path.rglob("*"))] == before

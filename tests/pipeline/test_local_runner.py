@@ -41,4 +41,4 @@ def test_a_log_that_cannot_be_written_is_named(tmp_path, small_csv, capfd):
     pipeline_config.make_config([str(small_csv)], "smoke", str(output))
     (output / "logs").write_text("in the way")
     assert local_runner.run([str(small_csv)], "smoke", str(output)) == local_runner.BAD_INPUT
-    assert f"error: cannot write {output}/logs: File exists" in capfd.readouterr().err
+    assert f"File exists: '{output}/logs'" in capfd.readouterr().err

@@ -14,7 +14,7 @@ from tfx.orchestration import metadata
 
 from muwnet_fer.models.muwnet import checkpoint
 from muwnet_fer.pipeline import config as pipeline_config
-from muwnet_fer.pipeline import prune
+from muwnet_fer.pipeline import lineage_lock, output_folder, prune
 from muwnet_fer.tests import commands
 from muwnet_fer.tests.pipeline import run_output, small_pipeline
 
@@ -174,13 +174,26 @@ def test_what_killed_and_failed_runs_left_goes(config):
     assert {path.name for path in config.output.pipeline_root.glob("*/.system/*/*")} == makers
 
 
-def test_what_the_newest_run_is_making_stays(config):
-    """To ML Metadata, a run under way and one that was killed look the same."""
-    small_pipeline.run(config, "good")
+def test_what_the_newest_run_left_half_made_goes(config):
+    """To ML Metadata it is under way; the lock knows better."""
+    good = small_pipeline.run(config, "good")
     small_pipeline.run(config, "killed")
-    before = {str(path) for path in config.output.pipeline_root.glob("Trainer/**/*")}
+    unfinished = config.output.path / ".lineage.json.123.unfinished"
+    unfinished.touch()
     run_prune(config, keep=1)
-    assert {str(path) for path in config.output.pipeline_root.glob("Trainer/**/*")} == before
+    assert_stays(config, list_uris(good))
+    assert not unfinished.exists()
+
+
+def test_a_busy_folder_is_left_alone_and_the_others_are_pruned(tmp_path, monkeypatch, capsys):
+    busy = output_folder.claim(tmp_path / "output" / "busy", "busy")
+    free = output_folder.claim(tmp_path / "output" / "free", "free")
+    monkeypatch.chdir(tmp_path)
+    with lineage_lock.hold(busy.path):
+        assert prune.run(1) == 2
+    printed = capsys.readouterr()
+    assert f"error: another command works in {busy.path}" in printed.err
+    assert f"{free.path}: removed nothing" in printed.out
 
 
 def test_nothing_goes_where_no_run_is_known(config):
@@ -225,7 +238,11 @@ def test_what_could_not_be_deleted_is_not_offered_and_goes_next_time(config, mon
     for learnt in ("a", "b"):
         small_pipeline.run(config, learnt)
 
+    rmtree = shutil.rmtree
+
     def refuse(path):
+        if {".system", ".temporary"} & set(path.parts):
+            return rmtree(path)
         raise OSError(f"cannot delete {path}, says this test")
 
     with monkeypatch.context() as patch:
@@ -245,26 +262,29 @@ def test_what_could_not_be_deleted_is_not_offered_and_goes_next_time(config, mon
 # === Beside the artifacts ===
 
 
-def write_checkpoint(config, name: str, done: int) -> pathlib.Path:
+def write_checkpoint(config, name: str, done: int, exported: bool = False) -> pathlib.Path:
     folder = config.output.checkpoints / name
     folder.mkdir(parents=True)
     losses = {"loss": [0.5] * done}
-    checkpoint.write(folder / checkpoint.FILE, checkpoint.Checkpoint("s", "f", 12, losses))
+    checkpoint.write(
+        folder / checkpoint.FILE, checkpoint.Checkpoint("s", "f", 12, exported, losses)
+    )
     return folder
 
 
-def test_only_complete_checkpoints_go(config):
+def test_only_exported_checkpoints_go(config):
     small_pipeline.run(config, "good")
     resumable = write_checkpoint(config, "resumable", done=3)
     complete = write_checkpoint(config, "complete", done=12)
-    torn = write_checkpoint(config, "torn", done=12)
+    exported = write_checkpoint(config, "exported", done=12, exported=True)
+    torn = write_checkpoint(config, "torn", done=12, exported=True)
     content = (torn / "checkpoint.npz").read_bytes()
     (torn / "checkpoint.npz").write_bytes(content[: len(content) // 2])
     begun = config.output.checkpoints / "begun"
     begun.mkdir()
-    assert not checkpoint.is_resumable(complete)
+    assert not checkpoint.is_resumable(exported)
     run_prune(config, keep=1)
-    assert set((config.output.checkpoints).iterdir()) == {resumable, torn, begun}
+    assert set((config.output.checkpoints).iterdir()) == {resumable, complete, torn, begun}
 
 
 def test_logs_from_before_the_oldest_kept_run_go(config):

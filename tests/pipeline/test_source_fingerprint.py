@@ -19,6 +19,9 @@ NODES = {
     "muwnet_fer.models.muwnet.trainer": "muwnet_fer.models.muwnet.layers",
     "muwnet_fer.components.predictor.executor": "muwnet_fer.components.predictor.artifacts",
     "muwnet_fer.pipeline.metrics": "muwnet_fer.data.fer2013",
+    "muwnet_fer.components.atomic_pusher.executor": (
+        "muwnet_fer.components.atomic_pusher.versions"
+    ),
 }
 
 

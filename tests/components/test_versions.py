@@ -1,10 +1,10 @@
-"""pushed_versions: which version a server takes, and whether it is a given model."""
+"""versions: which version a server takes, and whether it is a given model."""
 
 import shutil
 
 import pytest
 
-from muwnet_fer.pipeline import pushed_versions
+from muwnet_fer.components.atomic_pusher import versions
 
 
 @pytest.fixture
@@ -17,22 +17,22 @@ def model(tmp_path):
 
 
 def test_newest_is_by_number_and_versions_only(tmp_path):
-    assert pushed_versions.find_newest(tmp_path / "nowhere") is None
-    assert pushed_versions.find_newest(tmp_path) is None
+    assert versions.find_newest(tmp_path / "nowhere") is None
+    assert versions.find_newest(tmp_path) is None
     for name in ("9", "10", "99.tmp", "latest"):
         (tmp_path / name).mkdir()
-    assert pushed_versions.find_newest(tmp_path) == tmp_path / "10"
+    assert versions.find_newest(tmp_path) == tmp_path / "10"
 
 
 def test_model_is_newest_only_byte_by_byte(tmp_path, model):
     serving = tmp_path / "serving_model"
-    assert not pushed_versions.is_newest(model, serving)
+    assert not versions.is_newest(model, serving)
     shutil.copytree(model, serving / "1")
-    assert pushed_versions.is_newest(model, serving)
+    assert versions.is_newest(model, serving)
     (serving / "1" / "variables" / "variables.data").write_bytes(b"changed")
-    assert not pushed_versions.is_newest(model, serving)
+    assert not versions.is_newest(model, serving)
     (serving / "1" / "variables" / "variables.data").unlink()
-    assert not pushed_versions.is_newest(model, serving)
+    assert not versions.is_newest(model, serving)
 
 
 def test_an_older_version_with_the_same_bytes_does_not_count(tmp_path, model):
@@ -40,4 +40,4 @@ def test_an_older_version_with_the_same_bytes_does_not_count(tmp_path, model):
     shutil.copytree(model, serving / "1")
     shutil.copytree(model, serving / "2")
     (serving / "2" / "saved_model.pb").write_bytes(b"another")
-    assert not pushed_versions.is_newest(model, serving)
+    assert not versions.is_newest(model, serving)
