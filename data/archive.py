@@ -45,7 +45,9 @@ def _open(path: pathlib.Path, stack: contextlib.ExitStack) -> io.BufferedIOBase:
     unzipped = stack.enter_context(gzip.open(file))
     if unzipped.peek(_HEADER_BYTES)[_TAR_OFFSET:].startswith(_TAR):
         bounded = _BoundedReader(path, unzipped)
-        return _open_in_tar(path, stack.enter_context(tarfile.open(fileobj=bounded)), stack)
+        return _open_in_tar(
+            path, stack.enter_context(tarfile.open(fileobj=bounded, mode="r:")), stack
+        )
     return unzipped
 
 
