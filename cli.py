@@ -1,5 +1,6 @@
 """The `muwnet-fer` command. Imports what a command needs when it runs: `--help` answers at once."""
 
+import os
 import pathlib
 import sys
 
@@ -63,7 +64,7 @@ def run(**options) -> None:
     help="Number of newest runs, and of newest versions, that stay.",
 )
 @click.option("--dry-run", is_flag=True, help="Only says what would go.")
-@click.option("--output", metavar="DIR", help="What to prune.  [default: all under output/]")
+@click.option("--output", metavar="DIR", help="One lineage's folder.  [default: all under output/]")
 def prune(keep: int, dry_run: bool, output: str | None) -> None:
     """Delete what old runs left: artifacts, pushed versions, logs.
 
@@ -109,10 +110,14 @@ def synthesize(rows: int, seed: int, csv: str) -> None:
     """Draw faces with known expressions into CSV, in FER2013's format."""
     from muwnet_fer.data import synthetic
 
+    if os.path.lexists(csv):
+        raise click.ClickException(f"expected {csv} not to be there yet, got a file: name another")
     try:
         synthetic.synthesize(csv, rows, seed)
-    except (OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"cannot write {csv}: {error.strerror}") from error
     click.echo(f"{csv}: {rows} drawn faces")
 
 

@@ -39,6 +39,10 @@ def parse(
             f"{path}: expected the columns {', '.join(fer2013.COLUMNS)} in the header, "
             f"missing {', '.join(missing)}, got {', '.join(header)[:200]!r}"
         )
+    if repeated := [name for name in fer2013.COLUMNS if header.count(name) > 1]:
+        raise rows.MalformedDataError(
+            f"{path}: expected each column once in the header, got {', '.join(repeated)} again"
+        )
     columns = [header.index(name) for name in fer2013.COLUMNS]
     number = -1
     for line in lines:

@@ -11,7 +11,7 @@ import pathlib
 from collections.abc import Iterator
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from muwnet_fer.data import fer2013, rows
 
@@ -102,6 +102,8 @@ def _decode(content: bytes) -> np.ndarray:
             if image.mode not in _MODES:
                 raise ValueError(f"expected 8-bit grey or colour, got the mode {image.mode}")
             return np.array(image.convert("L"))
+    except UnidentifiedImageError:
+        raise ValueError("expected a JPEG or PNG, got something else") from None
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"expected a whole JPEG or PNG, got: {error}") from error
 

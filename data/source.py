@@ -80,11 +80,14 @@ def find(paths: Sequence[pathlib.Path], private_fraction: float | None = None) -
         elif path.is_file():
             files.append(path)
         else:
-            raise ValueError(f"expected a file or folder, got {str(path)!r}, which is not there")
+            raise ValueError(f"expected a file or folder at {str(path)!r}, got neither")
     if len(set(files)) < len(files):
         raise ValueError(f"expected each file once, got {', '.join(map(str, files))}")
     if not files and not folders:
-        raise ValueError("expected FER2013's CSV, shards of it or a folder of its images, got none")
+        raise ValueError(
+            "expected FER2013's CSV, shards of it or a folder of its images, got none at "
+            f"{', '.join(map(str, paths))}"
+        )
     if not folders:
         if private_fraction is not None:
             raise ValueError("expected no private fraction: the CSV's Usage says what is private")

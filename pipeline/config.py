@@ -19,6 +19,20 @@ PIPELINE_NAME = "muwnet-fer"
 CSV_VARIABLE = "FER2013_CSV"
 DEFAULT_CSV = pathlib.Path("data/raw/fer2013.csv")
 OUTPUT = pathlib.Path("output")
+# In the order in which they run.
+COMPONENTS = (
+    "CuratedSchemaGen",
+    "Fer2013ExampleGen",
+    "StatisticsGen",
+    "ExampleValidator",
+    "AnomalyGate",
+    "Transform",
+    "Trainer",
+    "LatestBlessedModel",
+    "Predictor",
+    "Evaluator",
+    "Pusher",
+)
 SAMPLE_LINEAGE, FER2013_LINEAGE = "sample", "fer2013"
 SAMPLE_ROWS, SAMPLE_SEED = 3500, 1
 _SUFFIXES = re.compile(r"(\.csv|\.tar|\.gz|\.tgz|\.zip)+$", re.IGNORECASE)
@@ -142,8 +156,8 @@ def choose_lineage(data: data_source.DataIdentity) -> str:
         return FER2013_LINEAGE
     stem = _SUFFIXES.sub("", data.source.name)
     if data.source.is_image_folder:
-        stem += f"-private-{data.source.private_fraction:g}"
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "data"
+        stem += f"-private-{data.source.private_fraction}"
+    name = re.sub(r"[^\w-]+", "-", stem).strip("-") or "data"
     # Another file that calls itself fer2013.csv must not become the real one's baseline.
     return f"{name}-{data.md5[:8]}" if name in (SAMPLE_LINEAGE, FER2013_LINEAGE) else name
 

@@ -21,9 +21,17 @@ _ERRNO_OF_TEXT = {
 }
 
 
+_DAMAGED_DATABASE = "file is not a database"
+
+
 def advise(error: BaseException) -> str | None:
     """Returns what to do about an error of the system, None for any other error."""
     for cause in _list_causes(error):
+        if _DAMAGED_DATABASE in str(cause):
+            return (
+                "metadata.db in the output folder is damaged: delete it, then run the same command "
+                "again; it begins without the earlier runs' results"
+            )
         if isinstance(cause, OSError) and cause.errno in _ADVICE:
             return _ADVICE[cause.errno]
         for text, number in _ERRNO_OF_TEXT.items():

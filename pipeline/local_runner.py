@@ -37,6 +37,11 @@ def run(
     # Whoever stops a container means the same as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        if to is not None and to not in pipeline_config.COMPONENTS:
+            raise pipeline_config.ConfigError(
+                f"expected --to to name a component of {', '.join(pipeline_config.COMPONENTS)}, "
+                f"got {to!r}"
+            )
         config = pipeline_config.make_config(data, profile, output, private_fraction, max_bad_rows)
         with (
             lineage_lock.hold(config.output.path),

@@ -36,6 +36,7 @@ def create_pipeline(config: pipeline_config.PipelineConfig) -> tfx.dsl.Pipeline:
         source_fingerprint=fingerprint(example_gen_component.__name__),
         private_fraction=config.data.source.private_fraction,
         max_bad_rows=config.data.bad_rows,  # the config was made with no more than allowed
+        md5=config.data.md5,
     )
 
     # Imports the curated schema, before the statistics: by it `emotion` is a category.

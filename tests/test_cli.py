@@ -25,8 +25,9 @@ def test_help_answers_in_half_a_second(tmp_path):
         (("run", "--profile", "huge"), "error: expected a profile of smoke, cpu"),
         (("run", "--data", "nowhere.csv"), "error: --data: expected a file or folder"),
         (("run", "--nonsense"), "No such option"),
-        (("data", "synthesize", "--rows", "3", "a.csv"), "expected at least 70 rows"),
-        (("data", "synthesize", "--rows", "70", "a.csv/b.csv"), "a.csv"),
+        (("data", "synthesize", "--rows", "3", "b.csv"), "expected at least 70 rows"),
+        (("data", "synthesize", "--rows", "70", "a.csv/b.csv"), "cannot write a.csv/b.csv"),
+        (("data", "synthesize", "--rows", "70", "a.csv"), "expected a.csv not to be there yet"),
     ],
 )
 def test_mistakes_are_answered_without_a_traceback(tmp_path, arguments, message):

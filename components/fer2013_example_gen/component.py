@@ -41,6 +41,7 @@ class Fer2013ExampleGen(example_gen.FileBasedExampleGen):
         source_fingerprint: str,
         private_fraction: float | None = None,
         max_bad_rows: int = 0,
+        md5: str | None = None,
     ):
         """Args:
         input_base: folder.
@@ -48,11 +49,13 @@ class Fer2013ExampleGen(example_gen.FileBasedExampleGen):
         source_fingerprint: of the modules behind the executor, so that an edit runs it again.
         private_fraction: share of a folder's `test` that becomes private_test; None for CSVs.
         max_bad_rows: how many bad rows are set aside at most; with more, the executor fails.
+        md5: of the data that is meant; with other data, the executor fails. None takes any.
         """
         options = struct_pb2.Struct()
         options["source_fingerprint"] = source_fingerprint
         options[executor.PRIVATE_FRACTION_KEY] = private_fraction
         options[executor.MAX_BAD_ROWS_KEY] = max_bad_rows
+        options[executor.MD5_KEY] = md5
         custom_config = example_gen_pb2.CustomConfig()
         custom_config.custom_config.Pack(options)
         super().__init__(

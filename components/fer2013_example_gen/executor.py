@@ -18,7 +18,7 @@ from tfx.utils import proto_utils
 from muwnet_fer.data import fer2013, image_statistics, quarantine, rows
 from muwnet_fer.data import source as data_source
 
-PRIVATE_FRACTION_KEY, MAX_BAD_ROWS_KEY = "private_fraction", "max_bad_rows"
+PRIVATE_FRACTION_KEY, MAX_BAD_ROWS_KEY, MD5_KEY = "private_fraction", "max_bad_rows", "md5"
 _ROWS_PER_FILE = 10_000
 
 
@@ -40,7 +40,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         MalformedDataError: before anything is written.
         """
         source = find_source(exec_properties)
-        check = data_source.check(source, int(_read_options(exec_properties)[MAX_BAD_ROWS_KEY]))
+        options = _read_options(exec_properties)
+        check = data_source.check(source, int(options[MAX_BAD_ROWS_KEY]))
+        if options[MD5_KEY] not in (None, check.identity.md5):
+            raise rows.MalformedDataError(
+                f"{', '.join(map(str, source.paths))}: expected the MD5 {options[MD5_KEY]}, got "
+                f"{check.identity.md5}: the data changed since the run began; run again"
+            )
         artifact = artifact_utils.get_single_instance(
             output_dict[standard_component_specs.EXAMPLES_KEY]
         )

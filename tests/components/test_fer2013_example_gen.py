@@ -150,6 +150,17 @@ def test_malformed_row_stops_before_anything_is_written(tmp_path, small_csv):
     assert not list(tmp_path.glob("examples/**/*.gz"))
 
 
+def test_other_data_than_meant_is_refused_before_anything_is_written(tmp_path, small_csv):
+    """A CSV that was replaced behind the config's back must not run under the old one's name."""
+    meant = hashlib.md5(small_csv.read_bytes()).hexdigest()
+    assert ingest(small_csv, tmp_path / "same", md5=meant)
+    path = tmp_path / "replaced.csv"
+    path.write_bytes(small_csv.read_bytes().replace(b"\n3,", b"\n4,", 1))
+    with pytest.raises(rows.MalformedDataError, match=f"expected the MD5 {meant}, got .* changed"):
+        ingest(path, tmp_path / "examples", md5=meant)
+    assert not list(tmp_path.glob("examples/**/*.gz"))
+
+
 def test_allowed_bad_rows_are_set_aside_beside_the_examples(tmp_path, small_csv):
     path = tmp_path / "bad.csv"
     lines = small_csv.read_text().splitlines()

@@ -149,6 +149,7 @@ def test_truncated_last_line_is_called_so(tmp_path):
         (b"emotion,pixels\n0,7 7\n", "missing Usage, got 'emotion, pixels'"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "missing emotion, pixels, Usage"),
         (b'emotion,"pixels,Usage\n', "missing emotion, pixels, Usage"),
+        (b"emotion,emotion,pixels,Usage\n", "expected each column once .* got emotion again"),
         (HEADER.encode() + b"\n" + b"0" * 2**21, "line 2 is longer: not FER2013's CSV"),
         (b"0" * 2**21, "line 1 is longer: not FER2013's CSV"),
         (HEADER.encode() + b"\n", "got none of Training, PublicTest, PrivateTest"),
@@ -390,7 +391,7 @@ def test_memory_does_not_grow_with_bad_rows(tmp_path):
 @pytest.mark.parametrize(
     ("make", "fraction", "message"),
     [
-        (lambda folder: [folder / "nowhere"], None, "expected a file or folder, got .*nowhere"),
+        (lambda folder: [folder / "nowhere"], None, "expected a file or folder at .*nowhere"),
         (lambda folder: [folder], None, "got none"),
         (lambda folder: [csv_text.write(folder / "a.csv", GOOD_ROWS)], 0.5, "no private fraction"),
     ],

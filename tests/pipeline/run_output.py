@@ -5,20 +5,6 @@ import re
 
 from muwnet_fer.tests import commands
 
-COMPONENTS = (
-    "CuratedSchemaGen",
-    "Fer2013ExampleGen",
-    "StatisticsGen",
-    "ExampleValidator",
-    "AnomalyGate",
-    "Transform",
-    "Trainer",
-    "LatestBlessedModel",
-    "Predictor",
-    "Evaluator",
-    "Pusher",
-)
-
 
 def read_component_lines(output: str) -> dict[str, str]:
     """Returns "cached" or a time by component."""

@@ -31,6 +31,7 @@ def identity(name: str, md5="0123456789abcdef", fraction=None) -> source.DataIde
         (identity("sample.csv"), "sample-01234567"),
         (identity("...csv"), "data"),
         (identity("faces.csv.gz"), "faces"),
+        (identity("данные.csv"), "данные"),
         (identity("Faces.TAR.GZ"), "Faces"),
         # A model judged on another private_test is no baseline.
         (identity("fer", fraction=0.5), "fer-private-0-5"),
@@ -94,7 +95,7 @@ def test_another_lineages_folder_is_refused(workspace, small_csv):
     ("arguments", "message"),
     [
         ({"profile": "huge"}, "expected a profile of smoke, cpu, paper-1, paper-2, got 'huge'"),
-        ({"data": ["nowhere.csv"]}, r"--data: expected a file or folder, got .*/nowhere\.csv"),
+        ({"data": ["nowhere.csv"]}, r"--data: expected a file or folder at .*/nowhere\.csv"),
         ({"data": ["."]}, "--data: expected FER2013's CSV, shards of it or .* got none"),
         ({"data": [""]}, "expected --data to name a file or folder, got ''"),
         ({"private_fraction": 0.5}, "expected --private-fraction with a folder of images"),

@@ -13,6 +13,7 @@ from sklearn import metrics as sklearn_metrics
 
 from muwnet_fer.components.predictor import artifacts
 from muwnet_fer.data import fer2013
+from muwnet_fer.pipeline import config as pipeline_config
 from muwnet_fer.tests.pipeline import run_output
 
 pytestmark = pytest.mark.e2e
@@ -31,7 +32,7 @@ def test_run_reports_every_step_and_pushes(smoke_run):
     output = smoke_run.run.output
     assert smoke_run.run.exit_code == 0, output
     lines = run_output.read_component_lines(output)
-    assert set(lines) == set(run_output.COMPONENTS)
+    assert set(lines) == set(pipeline_config.COMPONENTS)
     assert "cached" not in lines.values()
     assert re.search(
         r"^data +\S+/sample/\w+\.csv \(drawn faces, 3,500 rows, MD5 \w{32}\)", output, re.M

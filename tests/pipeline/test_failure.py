@@ -46,6 +46,11 @@ def test_errors_of_the_system_come_with_advice(error, advice):
     assert "run the same command again" in failure.advise(error)
 
 
+def test_a_damaged_database_is_named():
+    error = RuntimeError("Cannot connect sqlite3 database: file is not a database")
+    assert "metadata.db in the output folder is damaged: delete it" in failure.advise(error)
+
+
 @pytest.mark.parametrize("error", [ValueError("full"), FileNotFoundError(2, "No such file")])
 def test_other_errors_come_without(error):
     assert failure.advise(error) is None
