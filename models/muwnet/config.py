@@ -20,12 +20,15 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """Ranges of the random affine map that each training image goes through."""
+    """Ranges of what is done to each training image at random."""
 
     flip: bool = True  # a mirrored face shows the same emotion
     shift: float = 0.2  # of the image's side, each axis
     zoom: float = 0.15  # scale in 1 +- zoom, each axis
     rotation: float = 15.0  # degrees, either way
+    light: float = 0.0  # contrast in 1 +- light, brightness within +- light / 2 of white
+    erasing: float = 0.0  # share of the images of which a rectangle is covered
+    mixup: float = 0.0  # alpha of the Beta distribution by which two images are mixed, 0 for none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +59,7 @@ class MuWNetConfig:
     weight_decay: float = 0.0  # decoupled: a step shrinks a kernel by learning rate times this
     label_smoothing: float = 0.0
     warmup_epochs: float = 0.0  # linear, before the cosine
+    averaging: float = 0.0  # momentum of the weights' moving average, which is judged and exported
     train_on_public_test: bool = False  # makes the validation on PublicTest worthless
     # Images of one grey level show no face; FER2013 labels its twelve with five emotions. Left out
     # of the training alone: they stay in what the model is judged by.

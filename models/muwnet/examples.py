@@ -86,13 +86,17 @@ def count_steps(split: Split, batch_size: int) -> int:
 
 
 def batch_for_training(
-    split: Split, batch_size: int, seed: int, first_epoch: int = 0
+    split: Split, batch_size: int, seed: int, first_epoch: int = 0, mixup: float = 0.0
 ) -> tf.data.Dataset:
     """Yields shuffled (uint8 [batch, 48, 48], one-hot float32 [batch, 7]) of epoch after epoch.
 
     Without end: `count_steps` batches are an epoch. Its order depends on seed and epoch alone, so
     that a training goes on from any epoch as if it had come there by itself. The remainder of less
     than a batch is left out, other images each epoch; a split of less than a batch is one.
+
+    With `mixup` (alpha of Zhang et al. 2018, arXiv:1710.09412) each face is mixed with another of
+    its batch, and so are their labels; one share for a batch, at least one half, is drawn from
+    Beta(alpha, alpha).
     """
     steps = count_steps(split, batch_size)
     batch_size = min(batch_size, split.size)
@@ -100,10 +104,20 @@ def batch_for_training(
     def shuffle(epoch):
         order = tf.random.experimental.stateless_shuffle(tf.range(split.size), seed=[seed, epoch])
         batches = tf.reshape(order[: steps * batch_size], (steps, batch_size))
-        return tf.data.Dataset.from_tensor_slices(batches)
+        shares = tf.ones(steps)
+        if mixup:
+            # A Beta is the share of one of two Gammas.
+            gammas = tf.random.stateless_gamma((2, steps), seed=[seed, epoch], alpha=mixup)
+            shares = gammas[0] / (gammas[0] + gammas[1])
+        return tf.data.Dataset.from_tensor_slices((batches, tf.maximum(shares, 1 - shares)))
 
-    def gather(positions):
-        return tf.gather(split.faces, positions), _encode(tf.gather(split.labels, positions))
+    def gather(positions, share):
+        faces, labels = tf.gather(split.faces, positions), tf.gather(split.labels, positions)
+        labels = _encode(labels)
+        if mixup:
+            mixed = _mix(tf.cast(faces, tf.float32), share)
+            faces, labels = tf.cast(tf.round(mixed), tf.uint8), _mix(labels, share)
+        return faces, labels
 
     return (
         tf.data.Dataset.counter(first_epoch)
@@ -121,6 +135,11 @@ def batch_for_validation(split: Split, batch_size: int) -> tf.data.Dataset:
         .map(lambda faces, labels: (faces, _encode(labels)), num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(tf.data.AUTOTUNE)
     )
+
+
+def _mix(values: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+    # The batch was shuffled: the one behind is any other.
+    return share * values + (1 - share) * tf.roll(values, 1, axis=0)
 
 
 def _encode(labels: tf.Tensor) -> tf.Tensor:

@@ -138,3 +138,77 @@ class RandomAffine(keras.layers.Layer):
             "rotation": self.rotation,
             "seed": self.seed,
         }
+
+
+@keras.saving.register_keras_serializable("muwnet_fer")
+class RandomLight(keras.layers.Layer):
+    """Changes contrast about each image's mean and adds brightness at random, in training only.
+
+    Args:
+      light: contrast is multiplied by 1 +- light, and up to light / 2 is added or taken.
+      seed: of the layer's generator.
+    """
+
+    def __init__(self, light, seed, **kwargs):
+        super().__init__(**kwargs)
+        self.light, self.seed = light, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, images, training=False):
+        """float32 [N, height, width, channels] in 0..1 -> the same."""
+        if not training:
+            return images
+        shape = (keras.ops.shape(images)[0], 1, 1, 1)
+        factor = keras.random.uniform(
+            shape, 1 - self.light, 1 + self.light, seed=self.seed_generator
+        )
+        offset = keras.random.uniform(
+            shape, -self.light / 2, self.light / 2, seed=self.seed_generator
+        )
+        mean = keras.ops.mean(images, axis=(1, 2, 3), keepdims=True)
+        return keras.ops.clip((images - mean) * factor + mean + offset, 0.0, 1.0)
+
+    def get_config(self):
+        return {**super().get_config(), "light": self.light, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable("muwnet_fer")
+class RandomErasing(keras.layers.Layer):
+    """Covers a rectangle of some images with one grey level, in training only.
+
+    Zhong et al. 2020, arXiv:1708.04896; here each side is 10 to 50 % of the image's.
+
+    Args:
+      share: of the images that are covered.
+      seed: of the layer's generator.
+    """
+
+    def __init__(self, share, seed, **kwargs):
+        super().__init__(**kwargs)
+        self.share, self.seed = share, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, images, training=False):
+        """float32 [N, height, width, channels] in 0..1 -> the same."""
+        if not training:
+            return images
+        size, height, width = keras.ops.shape(images)[0], images.shape[1], images.shape[2]
+
+        def uniform(low, high):
+            return keras.random.uniform((size, 1, 1, 1), low, high, seed=self.seed_generator)
+
+        covered = uniform(0.0, 1.0) < self.share
+        for axis, pixels in ((1, height), (2, width)):
+            side = uniform(0.1 * pixels, 0.5 * pixels)
+            start = uniform(0.0, 1.0) * (pixels - side)
+            shape = [1, 1, 1, 1]
+            shape[axis] = pixels
+            position = keras.ops.reshape(keras.ops.arange(pixels, dtype="float32"), shape)
+            covered = keras.ops.logical_and(
+                covered,
+                keras.ops.logical_and(position >= start, position < start + side),
+            )
+        return keras.ops.where(covered, uniform(0.0, 1.0), images)
+
+    def get_config(self):
+        return {**super().get_config(), "share": self.share, "seed": self.seed}

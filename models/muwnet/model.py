@@ -1,7 +1,5 @@
 """build_muwnet: the paper's network, from 48x48 to 150x150. docs/muwnet.md lists its layers."""
 
-import dataclasses
-
 import keras
 
 from muwnet_fer.data import fer2013
@@ -31,9 +29,19 @@ def build_muwnet(config: muwnet_config.MuWNetConfig) -> keras.Model:
     x = keras.layers.Reshape((side, side, 1), name="grey")(image)
     x = keras.layers.Rescaling(1 / 255, name="rescale")(x)
     # Before the scaling up: the same faces for a tenth of the work.
+    augmentation = config.augmentation
     x = layers.RandomAffine(
-        **dataclasses.asdict(config.augmentation), seed=config.seed, name="augment"
+        augmentation.flip,
+        augmentation.shift,
+        augmentation.zoom,
+        augmentation.rotation,
+        seed=config.seed,
+        name="augment",
     )(x)
+    if augmentation.light:
+        x = layers.RandomLight(augmentation.light, seed=config.seed, name="light")(x)
+    if augmentation.erasing:
+        x = layers.RandomErasing(augmentation.erasing, seed=config.seed, name="erasing")(x)
     if config.input_size != side:
         x = keras.layers.Resizing(config.input_size, config.input_size, name="resize")(x)
 

@@ -78,6 +78,8 @@ def _fit_phases(model, config, train, public_test, path, state: checkpoint.Check
         Progress(config.epochs, steps, config.validation_name, state.epochs),
         keras.callbacks.TensorBoard(tensorboard, write_graph=False),
     ]
+    if config.averaging:
+        callbacks.append(keras.callbacks.SwapEMAWeights())  # validates the averages
     plateau = None
     if config.schedule == "plateau":
         # Factor and patience are Keras' defaults: the paper gives only the two ends.
@@ -97,7 +99,9 @@ def _fit_phases(model, config, train, public_test, path, state: checkpoint.Check
                 model.optimizer.learning_rate = phase.learning_rate
         first = max(start, state.epochs)
         model.fit(
-            examples.batch_for_training(train, config.batch_size, config.seed, first),
+            examples.batch_for_training(
+                train, config.batch_size, config.seed, first, config.augmentation.mixup
+            ),
             steps_per_epoch=steps,
             validation_data=examples.batch_for_validation(public_test, config.batch_size),
             initial_epoch=first,
@@ -118,11 +122,13 @@ def make_optimizer(config: muwnet_config.MuWNetConfig, steps: int) -> keras.opti
             warmup_target=rate if warmup else None,
             warmup_steps=warmup,
         )
-    decay = config.weight_decay or None
+    options = {"weight_decay": config.weight_decay or None}
+    if config.averaging:
+        options |= {"use_ema": True, "ema_momentum": config.averaging}
     if config.optimizer == "adam":
-        optimizer = keras.optimizers.Adam(rate, weight_decay=decay)
+        optimizer = keras.optimizers.Adam(rate, **options)
     else:
-        optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=decay)
+        optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, **options)
     # Shrinking scales and offsets regularises nothing that the kernels' decay does not.
     optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
     return optimizer
@@ -166,7 +172,7 @@ class WriteCheckpoint(keras.callbacks.Callback):
         state = self._state
         best = max(state.history.get("val_accuracy", ()), default=-math.inf)
         if logs["val_accuracy"] > best:
-            state.best_weights = [np.array(weight) for weight in self.model.weights]
+            state.best_weights = read_validated_weights(self.model)
         for name, value in logs.items():
             state.history.setdefault(name, []).append(float(value))
         if self._plateau:
@@ -175,6 +181,16 @@ class WriteCheckpoint(keras.callbacks.Callback):
             }
         state.variables = [np.array(v) for v in checkpoint.list_variables(self.model)]
         checkpoint.write(self._path, state)
+
+
+def read_validated_weights(model: keras.Model) -> list[np.ndarray]:
+    """Returns the weights that an epoch was judged by: where there are averages, those."""
+    optimizer = model.optimizer
+    averages = {}
+    if optimizer.use_ema:
+        trained = map(id, model.trainable_weights)
+        averages = dict(zip(trained, optimizer._model_variables_moving_average, strict=True))
+    return [np.array(averages.get(id(weight), weight)) for weight in model.weights]
 
 
 class Progress(keras.callbacks.Callback):

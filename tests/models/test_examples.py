@@ -114,6 +114,40 @@ def test_digest_tells_faces_labels_and_order_apart():
     assert examples.digest(split, others[0]) != examples.digest(others[0], split)
 
 
+# === batch_for_training: mixup ===
+
+
+def test_mixup_mixes_face_and_label_of_two_by_the_same_share():
+    # Image i is filled with 40 i and labelled i, so that a label says what its face must be.
+    levels = 40 * np.arange(7)
+    faces = np.broadcast_to(levels.astype(np.uint8)[:, None, None], (7, 48, 48))
+    split = examples.Split(tf.constant(faces), tf.constant(np.arange(7)))
+    shares = []
+    for mixed, labels in examples.batch_for_training(split, 7, 3, mixup=0.4).take(40):
+        assert mixed.dtype == tf.uint8
+        np.testing.assert_allclose(mixed[:, 0, 0], labels.numpy() @ levels, atol=0.51)
+        assert {tuple(sorted(row)) for row in (labels.numpy() > 0).astype(int)} == {
+            (0, 0, 0, 0, 0, 1, 1)
+        }
+        np.testing.assert_allclose(np.sum(labels, axis=0), 1, atol=1e-6)  # each face is there once
+        shares.append(np.max(labels))
+        np.testing.assert_allclose(np.max(labels, axis=1), shares[-1])
+    assert 0.5 <= min(shares) < 0.6 < 0.95 < max(shares) < 1
+
+
+def test_mixup_is_the_same_for_the_same_seed_and_epoch():
+    split = splits.make_split(20, 1)
+
+    def read(first_epoch):
+        batches = examples.batch_for_training(split, 8, 5, first_epoch, mixup=0.3)
+        return [(faces.numpy(), labels.numpy()) for faces, labels in batches.take(4)]
+
+    later = read(1)[:2]
+    for (faces, labels), (again, same) in zip(read(0)[2:], later, strict=True):
+        np.testing.assert_array_equal(faces, again)
+        np.testing.assert_array_equal(labels, same)
+
+
 # === batch_for_training ===
 
 

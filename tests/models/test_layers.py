@@ -194,6 +194,58 @@ def test_symbolic_shape_is_the_input_s():
     assert symbolic.shape == (None, 32, 20, 3)
 
 
+# === RandomLight and RandomErasing ===
+
+
+@pytest.mark.parametrize(
+    "layer", [layers.RandomLight(0.4, seed=1), layers.RandomErasing(1, seed=1)]
+)
+def test_outside_of_training_light_and_erasing_do_nothing(layer):
+    images = draw_images(4)
+    np.testing.assert_array_equal(layer(images), images)
+    assert np.abs(np.asarray(layer(images, training=True)) - images).max() > 0.05
+
+
+def test_light_changes_contrast_about_the_mean_and_brightness():
+    images = draw_images(256) * 0.2 + 0.4  # nothing is clipped
+    lit = np.asarray(layers.RandomLight(0.4, seed=1)(images, training=True))
+    factors = lit.std(axis=(1, 2, 3)) / images.std(axis=(1, 2, 3))
+    offsets = lit.mean(axis=(1, 2, 3)) - images.mean(axis=(1, 2, 3))
+    assert 0.6 - 1e-3 < factors.min() < 0.65 and 1.35 < factors.max() < 1.4 + 1e-3
+    assert -0.2 - 1e-3 < offsets.min() < -0.17 and 0.17 < offsets.max() < 0.2 + 1e-3
+
+
+def test_light_stays_within_black_and_white():
+    lit = np.asarray(layers.RandomLight(1.0, seed=1)(draw_images(64), training=True))
+    assert lit.min() == 0 and lit.max() == 1
+
+
+def test_erasing_covers_one_rectangle_of_one_level_in_the_asked_share():
+    images = np.broadcast_to(np.linspace(0, 1, 48 * 48).reshape(1, 48, 48, 1), (500, 48, 48, 1))
+    images = images.astype(np.float32)
+    erased = np.asarray(layers.RandomErasing(0.3, seed=2)(images, training=True))
+    changed = np.abs(erased - images)[..., 0] > 1e-6
+    covered = [position for position in range(500) if changed[position].any()]
+    assert 100 < len(covered) < 200
+    sides = []
+    for position in covered:
+        rows, columns = np.nonzero(changed[position])
+        box = erased[position, rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        assert len(np.unique(box)) == 1
+        sides.append(box.shape[:2])
+    assert 4 <= np.min(sides) <= 8 and 20 <= np.max(sides) <= 24
+
+
+@pytest.mark.parametrize(
+    "layer", [layers.RandomLight(0.4, seed=8), layers.RandomErasing(0.5, seed=8)]
+)
+def test_light_and_erasing_survive_their_config(layer):
+    copy = type(layer).from_config(layer.get_config())
+    images = draw_images(6)
+    layer.seed_generator.state.assign(copy.seed_generator.state)
+    np.testing.assert_array_equal(copy(images, training=True), layer(images, training=True))
+
+
 # === Blocks ===
 
 BLOCKS = {

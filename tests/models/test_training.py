@@ -221,6 +221,27 @@ def test_optimizers_are_as_configured(tiny_config):
     assert float(adam.learning_rate) == pytest.approx(0.05)
 
 
+# === Averages of the weights ===
+
+
+def test_the_averages_are_validated_kept_and_restored(tiny_config, tmp_path):
+    config = set_phases(tiny_config, (3,), averaging=0.999, learning_rate=0.01)
+    public_test = splits.make_split(35, 2)
+    model = build_linear()
+    state = training.fit(model, config, splits.make_split(70, 1), public_test, tmp_path, "source")
+    best = int(np.argmax(state.history["val_accuracy"]))
+    restored = evaluate(model, public_test)
+    assert restored["accuracy"] == pytest.approx(state.history["val_accuracy"][best])
+    assert restored["loss"] == pytest.approx(state.history["val_loss"][best], rel=1e-4)
+    plain = build_linear()
+    plain_config = dataclasses.replace(config, averaging=0.0)
+    split = splits.make_split(70, 1)
+    other = training.fit(plain, plain_config, split, public_test, tmp_path / "plain", "source")
+    # The same training; only what is judged differs.
+    assert other.history["loss"] == pytest.approx(state.history["loss"])
+    assert other.history["val_loss"] != pytest.approx(state.history["val_loss"])
+
+
 # === Progress ===
 
 
