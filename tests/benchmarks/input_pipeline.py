@@ -5,9 +5,7 @@
 Both are measured in one process, one after the other: read the ratio, the machine is noisy.
 """
 
-import dataclasses
 import os
-import pathlib
 import tempfile
 import time
 
@@ -20,7 +18,8 @@ import tensorflow as tf  # noqa: E402
 
 from muwnet_fer.data import fer2013  # noqa: E402
 from muwnet_fer.models.muwnet import config as muwnet_config  # noqa: E402
-from muwnet_fer.models.muwnet import examples, model, training  # noqa: E402
+from muwnet_fer.models.muwnet import examples  # noqa: E402
+from muwnet_fer.tests.benchmarks import training  # noqa: E402
 
 FACES = 8192
 FEATURE_SPEC = {
@@ -55,16 +54,6 @@ def measure_input(split: examples.Split, batch_size: int) -> float:
     return images / (time.perf_counter() - started)
 
 
-def measure_training(split: examples.Split, config: muwnet_config.MuWNetConfig) -> float:
-    """Returns images/s of the second of two epochs, augmentation included."""
-    config = dataclasses.replace(config, phases=(muwnet_config.Phase(2),))
-    validation = examples.Split(split.faces[: config.batch_size], split.labels[: config.batch_size])
-    with tempfile.TemporaryDirectory() as folder:
-        network = model.build_muwnet(config)
-        trained = training.fit(network, config, split, validation, pathlib.Path(folder), "")
-    return split.size / trained.history["seconds"][-1]
-
-
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "faces.gz")
@@ -74,7 +63,7 @@ def main() -> None:
         config = getattr(muwnet_config, name)
         alone, training_rate = (
             measure_input(split, config.batch_size),
-            measure_training(split, config),
+            training.measure_training(split, config),
         )
         print(
             f"{name.lower():6} input pipeline {alone:9,.0f} images/s, training "
