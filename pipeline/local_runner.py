@@ -69,9 +69,6 @@ def _run_with_messages(config: pipeline_config.PipelineConfig, to: str | None) -
     """Turns every end into a message and an exit code; None where TFX only created the pipeline."""
     try:
         return _run(config, to)
-    except pipeline_config.ConfigError as error:
-        console.LOGGER.info("error: %s", error)
-        return BAD_INPUT
     except rows.MalformedDataError as error:  # the data changed since the config was made
         console.LOGGER.info("bad input: %s", error)
         return BAD_INPUT

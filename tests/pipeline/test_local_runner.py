@@ -13,7 +13,6 @@ from muwnet_fer.pipeline import local_runner, tracked_runner
     ("error", "exit_code", "message"),
     [
         (rows.MalformedDataError("row 3"), 2, "bad input: row 3"),
-        (pipeline_config.ConfigError("wrong"), 2, "error: wrong"),
         (anomaly_gate.AnomalyError("1 anomaly"), 3, "anomaly: 1 anomaly"),
         (training.TrainingDivergedError("nan"), 1, "training diverged: nan"),
         (RuntimeError("boom"), 1, "crashed: RuntimeError: boom"),
