@@ -18,9 +18,8 @@ from muwnet_fer.data import fer2013
 ANOMALIES_KEY, STATISTICS_KEY, SCHEMA_KEY = "anomalies", "statistics", "schema"
 THRESHOLDS_KEY = "thresholds"
 
-TableRow = tuple[
-    str, str, str, str
-]  # split, feature ("" for the whole split), anomaly, description
+# Split, feature ("" for the whole split), anomaly, description.
+TableRow = tuple[str, str, str, str]
 
 
 class AnomalyError(ValueError):
