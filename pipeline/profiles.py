@@ -67,9 +67,7 @@ PROFILES = {
             "2 minutes on 2 CPU cores with the sample",
             _SMOKE_OFF_SAMPLE_GATES,
         ),
-        Profile(
-            "cpu", muwnet_config.CPU, _FER2013_GATES, "about 1 hour on 2 CPU cores with FER2013"
-        ),
+        Profile("cpu", muwnet_config.CPU, _FER2013_GATES, "2.5 hours on 2 CPU cores with FER2013"),
         Profile("paper-1", muwnet_config.PAPER_1, _FER2013_GATES, _PAPER_TIME),
         Profile("paper-2", muwnet_config.PAPER_2, _FER2013_GATES, _PAPER_TIME),
     )
