@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from muwnet_fer.data import source as data_source
 from muwnet_fer.data import synthetic
+from muwnet_fer.models.muwnet import packaged_weights
 from muwnet_fer.pipeline import output_folder, profiles, source_fingerprint
 
 PIPELINE_NAME = "muwnet-fer"
@@ -35,11 +36,21 @@ COMPONENTS = (
 )
 SAMPLE_LINEAGE, FER2013_LINEAGE = "sample", "fer2013"
 SAMPLE_ROWS, SAMPLE_SEED = 3500, 1
+# Of the profile's learning rate: by all of it, the first epochs would undo what was learnt.
+WARM_START_RATE = 0.1
 _SUFFIXES = re.compile(r"(\.csv|\.tar|\.gz|\.tgz|\.zip)+$", re.IGNORECASE)
 
 
 class ConfigError(ValueError):
     """An argument that cannot be run with; the message says which and what was expected."""
+
+
+@dataclasses.dataclass(frozen=True)
+class WarmStart:
+    """The weights that a training starts from: as named, and the digest of what they hold."""
+
+    weights: str
+    sha256: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +61,7 @@ class PipelineConfig:
     lineage: str
     output: output_folder.OutputFolder
     profile: profiles.Profile
+    warm_start: WarmStart | None = None
 
     @property
     def data_links(self) -> pathlib.Path:
@@ -78,6 +90,8 @@ class PipelineConfig:
         by its source, so that an edited comment does not discard hours.
         """
         identity = {"data_md5": self.data.md5, "muwnet": dataclasses.asdict(self.profile.muwnet)}
+        if self.warm_start:
+            identity["warm_start"] = self.warm_start.sha256
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         return self.output.checkpoints / digest[:16]
 
@@ -90,7 +104,7 @@ class PipelineConfig:
 
     @property
     def description(self) -> str:
-        """Data and profile in two lines, for people."""
+        """Data, profile and starting weights, a line each, for people."""
         count = sum(self.data.row_counts.values())
         kind = "drawn faces" if self.lineage == SAMPLE_LINEAGE else self.data.kaggle_name
         identity = f"{kind or 'not a Kaggle file'}, {count:,} rows, MD5 {self.data.md5}"
@@ -100,10 +114,13 @@ class PipelineConfig:
             identity += f", {fraction:.0%} of `test` drawn as private_test"
         first, *others = self.data.source.paths
         more = f" and {len(others)} more" if others else ""
-        return (
-            f"data     {first}{more} ({identity})\n"
-            f"profile  {self.profile.name}, expected time {self.profile.expected_time}"
-        )
+        lines = [
+            f"data     {first}{more} ({identity})",
+            f"profile  {self.profile.name}, expected time {self.profile.expected_time}",
+        ]
+        if self.warm_start:
+            lines.append(f"start    from the weights {self.warm_start.weights}")
+        return "\n".join(lines)
 
 
 def make_config(
@@ -112,6 +129,7 @@ def make_config(
     output: str | None = None,
     private_fraction: float | None = None,
     max_bad_rows: int = 0,
+    warm_start: str | None = None,
 ) -> PipelineConfig:
     """Checks the data and returns the config of a run; claims its output folder for the lineage.
 
@@ -122,9 +140,12 @@ def make_config(
       output: folder in place of output/<lineage>.
       private_fraction: share of a folder's `test` that becomes private_test.
       max_bad_rows: how many bad rows are set aside at most.
+      warm_start: weights that the training starts from, see packaged_weights.read; its learning
+        rate is then WARM_START_RATE of the profile's.
 
     Raises:
-      ConfigError: for a profile or file that is not there, or another lineage's folder.
+      ConfigError: for a profile or file that is not there, another lineage's folder, or weights of
+        another network.
       MalformedDataError: for more bad rows than that.
     """
     if profile is not None and profile not in profiles.PROFILES:
@@ -133,7 +154,7 @@ def make_config(
         raise ConfigError(f"expected --max-bad-rows of at least 0, got {max_bad_rows}")
     if output == "":
         raise ConfigError("expected --output to name a folder, got ''")
-    source = _find_source(data, private_fraction)
+    source = find_source(data, private_fraction)
     if source is None:
         lineage = SAMPLE_LINEAGE
         claimed = _claim(output, lineage)
@@ -144,7 +165,13 @@ def make_config(
         claimed = _claim(output, lineage)
     default_profile = "smoke" if lineage == SAMPLE_LINEAGE else "cpu"
     chosen = profiles.PROFILES[profile or default_profile]
-    return PipelineConfig(identity, lineage, claimed, chosen)
+    if warm_start is None:
+        return PipelineConfig(identity, lineage, claimed, chosen)
+    start = _find_warm_start(warm_start, chosen)
+    rate = chosen.muwnet.learning_rate * WARM_START_RATE
+    slower = dataclasses.replace(chosen.muwnet, learning_rate=rate)
+    chosen = dataclasses.replace(chosen, muwnet=slower)
+    return PipelineConfig(identity, lineage, claimed, chosen, start)
 
 
 def choose_lineage(data: data_source.DataIdentity) -> str:
@@ -162,8 +189,12 @@ def choose_lineage(data: data_source.DataIdentity) -> str:
     return f"{name}-{data.md5[:8]}" if name in (SAMPLE_LINEAGE, FER2013_LINEAGE) else name
 
 
-def _find_source(data: Sequence[str], private_fraction: float | None) -> data_source.Source | None:
-    """Returns what the arguments, the environment or the default path name, None for the sample."""
+def find_source(data: Sequence[str], private_fraction: float | None) -> data_source.Source | None:
+    """Returns what the arguments, the environment or the default path name, None for the sample.
+
+    Raises:
+      ConfigError: for a path that is not there, or cannot be what it should.
+    """
     named, by = list(data), "--data"
     if not named and os.environ.get(CSV_VARIABLE):
         named, by = [os.environ[CSV_VARIABLE]], CSV_VARIABLE
@@ -180,6 +211,25 @@ def _find_source(data: Sequence[str], private_fraction: float | None) -> data_so
         raise ConfigError(f"{by}: {error}") from error
     except OSError as error:
         raise ConfigError(f"cannot read {error.filename}: {error.strerror}") from error
+
+
+def _find_warm_start(name_or_path: str, profile: profiles.Profile) -> WarmStart:
+    if not name_or_path:
+        raise ConfigError("expected --warm-start to name weights, got ''")
+    if name_or_path not in packaged_weights.list_names():
+        name_or_path = str(pathlib.Path(os.path.expanduser(name_or_path)).absolute())
+    try:
+        weights = packaged_weights.read(name_or_path)
+    except packaged_weights.WeightsError as error:
+        raise ConfigError(f"--warm-start: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"cannot read {error.filename}: {error.strerror}") from error
+    if differences := packaged_weights.find_differences(profile.muwnet, weights.config):
+        raise ConfigError(
+            f"--warm-start: expected weights of the network of profile {profile.name!r}, got "
+            f"others in {name_or_path}: {'; '.join(differences)}"
+        )
+    return WarmStart(name_or_path, weights.sha256)
 
 
 def _claim(output: str | None, lineage: str) -> output_folder.OutputFolder:

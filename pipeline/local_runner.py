@@ -5,7 +5,8 @@
     tfx run create --engine=local --pipeline_name=muwnet-fer
 
 The `tfx` command passes no arguments: FER2013_CSV names the data, and MUWNET_PROFILE,
-MUWNET_OUTPUT, MUWNET_PRIVATE_FRACTION and MUWNET_MAX_BAD_ROWS stand for the options.
+MUWNET_OUTPUT, MUWNET_PRIVATE_FRACTION, MUWNET_MAX_BAD_ROWS and MUWNET_WARM_START stand for the
+options.
 """
 
 import os
@@ -26,12 +27,13 @@ def run(
     output: str | None = None,
     private_fraction: float | None = None,
     max_bad_rows: int = 0,
+    warm_start: str | None = None,
     to: str | None = None,
 ) -> int:
     """Runs the pipeline, or up to the component `to`; returns the exit code.
 
     Args:
-      data, profile, output, private_fraction, max_bad_rows: see `config.make_config`.
+      data, profile, output, private_fraction, max_bad_rows, warm_start: see `config.make_config`.
       to: id of the last component to run, such as Trainer.
     """
     # Whoever stops a container means the same as Ctrl-C.
@@ -42,7 +44,9 @@ def run(
                 f"expected --to to name a component of {', '.join(pipeline_config.COMPONENTS)}, "
                 f"got {to!r}"
             )
-        config = pipeline_config.make_config(data, profile, output, private_fraction, max_bad_rows)
+        config = pipeline_config.make_config(
+            data, profile, output, private_fraction, max_bad_rows, warm_start
+        )
         with (
             lineage_lock.hold(config.output.path),
             console.separate_output(config.output.logs) as log_path,
@@ -113,7 +117,7 @@ def _run(config: pipeline_config.PipelineConfig, to: str | None) -> int | None:
 def _report(config: pipeline_config.PipelineConfig, records: dict, to: str | None) -> int:
     """Prints the verdict; returns the exit code."""
     from muwnet_fer.components.atomic_pusher import versions
-    from muwnet_fer.pipeline import profiles, run_record, verdict
+    from muwnet_fer.pipeline import profiles, run_record, tracked_runner, verdict
 
     example_gen = records.get("Fer2013ExampleGen")
     if example_gen and (quarantined := run_record.find_quarantine(example_gen)):
@@ -126,6 +130,11 @@ def _report(config: pipeline_config.PipelineConfig, records: dict, to: str | Non
         return OK
     result = verdict.read_verdict(config.gates, records)
     console.LOGGER.info("\n%s\n", result.f1_table)
+    console.LOGGER.info("%s\n", verdict.describe_figures(result.private_test))
+    evaluations = tracked_runner.count_executions(config, "Evaluator")
+    console.LOGGER.info(
+        "note      Evaluator runs on private_test in this output folder: %d", evaluations
+    )
     if low_floors := profiles.explain_low_floors(config.gates):
         console.LOGGER.info("note      %s", low_floors)
     if not result.blessed:
@@ -154,6 +163,7 @@ def run_by_environment() -> int:
         ("output", str),
         ("private_fraction", float),
         ("max_bad_rows", int),
+        ("warm_start", str),
     ):
         variable = f"MUWNET_{name.upper()}"
         if value := os.environ.get(variable):

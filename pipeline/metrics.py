@@ -13,6 +13,7 @@ from tensorflow_model_analysis.metrics import (
 from tensorflow_model_analysis.proto import config_pb2
 
 from muwnet_fer.data import fer2013
+from muwnet_fer.models.muwnet import figures
 
 
 class ArgmaxMetrics(metric_types.Metric):
@@ -35,20 +36,13 @@ class ArgmaxMetrics(metric_types.Metric):
 
 def compute_figures(matrix: np.ndarray) -> dict[str, float]:
     """Returns ArgmaxMetrics' figures of a confusion matrix [label, prediction], counts [7, 7]."""
-    correct = np.diag(matrix).astype(float)
-    precision = _divide(correct, matrix.sum(axis=0))
-    recall = _divide(correct, matrix.sum(axis=1))
-    f1 = _divide(2 * correct, matrix.sum(axis=0) + matrix.sum(axis=1))
-    figures = {"accuracy": float(_divide(correct.sum(), matrix.sum()))}
-    for name, values in (("precision", precision), ("recall", recall), ("f1", f1)):
-        figures[f"macro_{name}"] = float(values.mean())
+    by_class = figures.compute_by_class(matrix)
+    named = {"accuracy": float(np.trace(matrix) / max(matrix.sum(), 1))}
+    for name, values in zip(("precision", "recall", "f1"), by_class, strict=True):
+        named[f"macro_{name}"] = float(values.mean())
         for emotion, value in zip(fer2013.EMOTIONS, values, strict=True):
-            figures[f"{name}_{emotion}"] = float(value)
-    return figures
-
-
-def _divide(numerator, denominator):
-    return numerator / np.maximum(denominator, 1)  # counts: below 1 is 0
+            named[f"{name}_{emotion}"] = float(value)
+    return named
 
 
 def _make_computations(

@@ -92,6 +92,7 @@ def create_pipeline(config: pipeline_config.PipelineConfig) -> tfx.dsl.Pipeline:
         custom_config={
             "muwnet": dataclasses.asdict(muwnet),
             "checkpoint_dir": str(config.checkpoint_dir),
+            "warm_start": config.warm_start and dataclasses.asdict(config.warm_start),
             "lineage": {
                 "profile": config.profile.name,
                 "lineage": config.lineage,

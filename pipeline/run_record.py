@@ -44,6 +44,16 @@ def find_quarantine(example_gen: NodeRecord) -> pathlib.Path | None:
     return path if path.exists() else None
 
 
+def count_executions(store: metadata_store.MetadataStore, pipeline_name: str, node_id: str) -> int:
+    """Returns how often a node ran in any run, failed or not; what came from the cache did not."""
+    node = store.get_context_by_type_and_name(_NODE, f"{pipeline_name}.{node_id}")
+    if node is None:
+        return 0
+    cached = metadata_store_pb2.Execution.CACHED
+    executions = store.get_executions_by_context(node.id)
+    return sum(execution.last_known_state != cached for execution in executions)
+
+
 def read_node(
     store: metadata_store.MetadataStore, pipeline_name: str, run_id: str, node_id: str
 ) -> NodeRecord | None:

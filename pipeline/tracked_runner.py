@@ -83,12 +83,22 @@ class TrackedLocalDagRunner(local_dag_runner.LocalDagRunner):
         return versions.is_newest(model_dir, self._config.output.serving_model)
 
     def _read_record(self, pipeline, run_id: str, node_id: str) -> run_record.NodeRecord:
-        connection = metadata.sqlite_metadata_connection_config(str(self._config.output.metadata))
-        with metadata.Metadata(connection) as handle:
+        with _open_metadata(self._config) as handle:
             record = run_record.read_node(handle.store, pipeline.pipeline_info.id, run_id, node_id)
         if record is None or not record.succeeded:
             raise ComponentFailedError(f"{node_id} did not succeed")
         return record
+
+
+def count_executions(config: pipeline_config.PipelineConfig, node_id: str) -> int:
+    """Returns how often a node ran, cached ones apart, in all runs of the output folder."""
+    with _open_metadata(config) as handle:
+        return run_record.count_executions(handle.store, pipeline_config.PIPELINE_NAME, node_id)
+
+
+def _open_metadata(config: pipeline_config.PipelineConfig) -> metadata.Metadata:
+    path = str(config.output.metadata)
+    return metadata.Metadata(metadata.sqlite_metadata_connection_config(path))
 
 
 def _disable_cache(pipeline: pipeline_pb2.Pipeline) -> None:

@@ -7,8 +7,9 @@ import tabulate
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import validation_result_pb2
 
+from muwnet_fer.components.predictor import artifacts
 from muwnet_fer.data import fer2013
-from muwnet_fer.models.muwnet import export
+from muwnet_fer.models.muwnet import figures, packaged_weights
 from muwnet_fer.pipeline import profiles, run_record
 
 _CANDIDATE, _BASELINE = "candidate", "baseline"  # TFMA's names where there are two models
@@ -27,6 +28,7 @@ class Verdict:
     unchanged: bool
     failed_gates: tuple[str, ...]
     f1_table: str
+    private_test: figures.Figures
 
 
 def read_verdict(gates: profiles.Gates, records: dict[str, run_record.NodeRecord]) -> Verdict:
@@ -36,6 +38,8 @@ def read_verdict(gates: profiles.Gates, records: dict[str, run_record.NodeRecord
       gates: that the run was held against.
       records: of its nodes, with the Evaluator among them.
     """
+    (predictions,) = records["Predictor"].outputs["predictions"]
+    split = artifacts.read(predictions.uri, fer2013.PRIVATE_TEST)
     (evaluation,) = records["Evaluator"].outputs["evaluation"]
     (blessing,) = records["Evaluator"].outputs["blessing"]
     blessed = blessing.custom_properties["blessed"].int_value == 1
@@ -47,12 +51,15 @@ def read_verdict(gates: profiles.Gates, records: dict[str, run_record.NodeRecord
         pusher is not None and pusher.cached,
         tuple(list_failures(tfma.load_validation_result(evaluation.uri))),
         format_table(gates, candidate, baseline),
+        figures.compute(
+            split.labels, split.probabilities, split.ten_views, split.seen_in_training == 0
+        ),
     )
 
 
 def read_public_test_accuracy(trainer: run_record.NodeRecord) -> float:
     """Returns what the model that the Trainer gave, now or earlier, says of its best epoch."""
-    manifest = run_record.find_model(trainer) / export.MANIFEST
+    manifest = run_record.find_model(trainer) / packaged_weights.SAVED_MODEL_MANIFEST
     return json.loads(manifest.read_text())["public_test_accuracy"]
 
 
@@ -101,6 +108,22 @@ def format_table(
         headers += ["blessed", "change", ""]
         formats += [".3f", "+.3f", ""]
     return tabulate.tabulate(rows, headers, floatfmt=formats)
+
+
+def describe_figures(measured: figures.Figures) -> str:
+    """Returns what the gates do not judge, each line a figure with its 95 % interval."""
+    lines = [
+        ("accuracy", measured.accuracy),
+        ("macro F1", measured.macro_f1),
+        ("accuracy by ten views", measured.ten_views_accuracy),
+        ("macro F1 by ten views", measured.ten_views_macro_f1),
+        (
+            f"accuracy on {measured.leak_free_rows:,} rows unlike any of train",
+            measured.leak_free_accuracy,
+        ),
+        ("expected calibration error", f"{measured.expected_calibration_error:.3f}"),
+    ]
+    return tabulate.tabulate(lines, tablefmt="plain", disable_numparse=True, missingval="none")
 
 
 def list_failures(validation: validation_result_pb2.ValidationResult) -> list[str]:

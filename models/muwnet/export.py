@@ -3,71 +3,96 @@
 import functools
 import json
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
-import tensorflow_transform as tft
 
 from muwnet_fer.data import fer2013
-from muwnet_fer.models.muwnet import preprocessing
+from muwnet_fer.models.muwnet import model as muwnet_model
+from muwnet_fer.models.muwnet import packaged_weights, views
 
-MANIFEST = "assets.extra/muwnet.json"
+TEN_VIEWS = "ten_views"
 _FACE = (fer2013.IMAGE_SIZE, fer2013.IMAGE_SIZE)
+_IMAGE_SPEC = {fer2013.IMAGE_KEY: tf.io.FixedLenFeature([], tf.string)}
 
 
 class ServingModule(tf.Module):
-    """Transform graph and network as one object with a function a signature.
+    """Decoding and network as one object with a function a signature.
 
     Each returns `probabilities` float32 [N, 7], `class_id` int64 [N] and `label` string [N].
+
+    Args:
+      model: from build_muwnet.
+      decode: string [N] of encoded images -> uint8 [N, 48, 48].
+      temperature: that divides the logits.
+      tracked: what `decode` needs restored with it.
     """
 
-    def __init__(self, model: keras.Model, transform_output: tft.TFTransformOutput):
+    def __init__(
+        self,
+        model: keras.Model,
+        decode: Callable[[tf.Tensor], tf.Tensor],
+        temperature: float,
+        tracked: tf.Module | None = None,
+    ):
         super().__init__()
         # The model itself stays untracked: TensorFlow would export each Keras 3 variable twice, and
         # TensorFlow Serving restore only the copy that no function reads (keras-team/keras#20095).
-        self._weights = [weight.value for weight in model.weights]
-        self._predict = functools.partial(model, training=False)
-        # TFT's layer is a Keras 2 object: it may stand beside a Keras 3 model, not within it.
-        self.transform = transform_output.transform_features_layer()
-        self._image_spec = {
-            fer2013.IMAGE_KEY: transform_output.raw_feature_spec()[fer2013.IMAGE_KEY]
-        }
+        self.weights = [weight.value for weight in model.weights]
+        self._compute_logits = functools.partial(muwnet_model.get_logits(model), training=False)
+        self._temperature = temperature
+        self._decode = decode
+        self.tracked = tracked
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
     def serving_default(self, examples):
         """Serialized Examples; `image` alone is read."""
-        return self._predict_raw(tf.io.parse_example(examples, self._image_spec))
+        return self.predict_images(tf.io.parse_example(examples, _IMAGE_SPEC)[fer2013.IMAGE_KEY])
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image")])
     def predict_images(self, image):
         """PNG or JPEG bytes up to 4096x4096 pixels; all else is an INVALID_ARGUMENT."""
-        return self._predict_raw({fer2013.IMAGE_KEY: image[:, tf.newaxis]})
+        return self.predict_faces(self._decode(image))
 
     @tf.function(input_signature=[tf.TensorSpec([None, *_FACE], tf.uint8, name="image")])
     def predict_faces(self, image):
         """Grey faces, 48x48."""
-        probabilities = self._predict(image)
-        class_id = tf.argmax(probabilities, axis=1)
-        return {
-            "probabilities": probabilities,
-            "class_id": class_id,
-            "label": tf.gather(tf.constant(fer2013.EMOTIONS), class_id),
-        }
+        return _name_outputs(self._predict(image))
 
-    def _predict_raw(self, features):
-        transformed = self.transform(features)
-        return self.predict_faces(preprocessing.decode_transformed(transformed[fer2013.IMAGE_KEY]))
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def ten_views(self, examples):
+        """Like serving_default, each probability the mean over ten views of the face."""
+        image = tf.io.parse_example(examples, _IMAGE_SPEC)[fer2013.IMAGE_KEY]
+        return self.predict_ten_views(self._decode(image))
+
+    @tf.function(input_signature=[tf.TensorSpec([None, *_FACE], tf.uint8, name="image")])
+    def predict_ten_views(self, image):
+        """Like predict_faces, each probability the mean over ten views of the face."""
+        probabilities = tf.map_fn(
+            self._predict,
+            views.make_views(image),
+            parallel_iterations=1,  # all at once would take ten times the memory
+            fn_output_signature=tf.TensorSpec((None, len(fer2013.EMOTIONS)), tf.float32),
+        )
+        return _name_outputs(tf.reduce_mean(probabilities, axis=0))
+
+    def _predict(self, faces):
+        return tf.nn.softmax(self._compute_logits(faces) / self._temperature)
 
 
-def save(
-    model: keras.Model,
-    transform_output: tft.TFTransformOutput,
-    manifest: dict[str, Any],
-    path: str,
-) -> None:
+def _name_outputs(probabilities: tf.Tensor) -> dict[str, tf.Tensor]:
+    class_id = tf.argmax(probabilities, axis=1)
+    return {
+        "probabilities": probabilities,
+        "class_id": class_id,
+        "label": tf.gather(tf.constant(fer2013.EMOTIONS), class_id),
+    }
+
+
+def save(module: ServingModule, manifest: dict[str, Any], path: str) -> None:
     """Writes a SavedModel that loads without this package, and its manifest."""
-    module = ServingModule(model, transform_output)
     tf.saved_model.save(
         module,
         path,
@@ -75,8 +100,9 @@ def save(
             "serving_default": module.serving_default,
             "predict_images": module.predict_images,
             "predict_faces": module.predict_faces,
+            TEN_VIEWS: module.ten_views,
         },
     )
-    manifest_path = pathlib.Path(path, MANIFEST)
+    manifest_path = pathlib.Path(path, packaged_weights.SAVED_MODEL_MANIFEST)
     manifest_path.parent.mkdir(exist_ok=True)
     manifest_path.write_text(json.dumps(manifest, indent=1) + "\n")

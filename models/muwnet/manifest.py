@@ -1,10 +1,15 @@
 """The facts that a model carries about itself: `assets.extra/muwnet.json` of its SavedModel."""
 
+import dataclasses
+import os
 import pathlib
+import platform
+import re
 import subprocess
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from muwnet_fer.models.muwnet import config as muwnet_config
 
@@ -16,6 +21,7 @@ def describe(
     lineage: dict[str, Any],
     constant_images_left_out: int,
     resumed_after: list[int],
+    temperature: float,
 ) -> dict[str, Any]:
     """Returns what a model was made from and how it did on PublicTest, ready for JSON.
 
@@ -23,6 +29,7 @@ def describe(
       lineage: profile, lineage, data MD5 and rows, source fingerprint.
       constant_images_left_out: of what was trained on.
       resumed_after: epochs after which a process went on with the training of another.
+      temperature: that divides the logits.
     """
     best = max(range(len(history["val_accuracy"])), key=history["val_accuracy"].__getitem__)
     return {
@@ -37,7 +44,22 @@ def describe(
         "constant_images_left_out": constant_images_left_out,
         "resumed_after": resumed_after,
         "training_seconds": round(sum(history["seconds"])),
+        "hardware": describe_hardware(),
+        "temperature": temperature,
+        "muwnet": dataclasses.asdict(config),
     }
+
+
+def describe_hardware() -> str:
+    """Returns the processor's name and the cores and accelerators that TensorFlow may use."""
+    # Linux: Python's own platform.processor() knows no more than the architecture there.
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    names = (
+        re.findall(r"^model name\s*: (.*)$", cpuinfo.read_text(), re.M) if cpuinfo.exists() else ()
+    )
+    processor = names[0] if names else platform.processor() or platform.machine()
+    accelerators = len(tf.config.list_physical_devices()) - 1
+    return f"{processor}, {len(os.sched_getaffinity(0))} cores, {accelerators or 'no'} accelerators"
 
 
 def read_commit() -> str | None:

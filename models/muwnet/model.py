@@ -6,6 +6,8 @@ from muwnet_fer.data import fer2013
 from muwnet_fer.models.muwnet import config as muwnet_config
 from muwnet_fer.models.muwnet import layers
 
+LOGITS = "logits"  # the layer whose output a temperature divides
+
 _BLOCKS = {
     "convolution": layers.apply_convolution,
     "separable": layers.apply_separable,
@@ -58,5 +60,11 @@ def build_muwnet(config: muwnet_config.MuWNetConfig) -> keras.Model:
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     x = keras.layers.Dense(config.fully_connected, activation="relu", name="fully_connected")(x)
     x = keras.layers.Dropout(config.dropout, seed=config.seed, name="dropout")(x)
-    x = keras.layers.Dense(len(fer2013.EMOTIONS), activation="softmax", name="probabilities")(x)
+    x = keras.layers.Dense(len(fer2013.EMOTIONS), name=LOGITS)(x)
+    x = keras.layers.Softmax(name="probabilities")(x)
     return keras.Model(image, x, name="muwnet")
+
+
+def get_logits(model: keras.Model) -> keras.Model:
+    """Returns the same network up to its logits: uint8 [N, 48, 48] -> float32 [N, 7]."""
+    return keras.Model(model.input, model.get_layer(LOGITS).output, name="muwnet_logits")

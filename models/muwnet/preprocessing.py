@@ -56,6 +56,17 @@ def decode_transformed(image: tf.Tensor) -> tf.Tensor:
     return tf.reshape(tf.io.decode_raw(image, tf.uint8), (tf.shape(image)[0], _SIDE, _SIDE))
 
 
+def decode_through(transform, encoded: tf.Tensor) -> tf.Tensor:
+    """Decodes as `decode_images`, by a transform graph that preprocessing_fn was written into.
+
+    Args:
+      transform: raw features -> transformed ones, as TFT's transform_features_layer.
+      encoded: string [N].
+    """
+    transformed = transform({fer2013.IMAGE_KEY: encoded[:, tf.newaxis]})
+    return decode_transformed(transformed[fer2013.IMAGE_KEY])
+
+
 def _check_headers(encoded: tf.Tensor) -> tf.Tensor:
     """Gives string [N] back once every image's header says PNG or JPEG, 1 to MAX_PIXELS pixels."""
     head = tf.strings.substr(encoded, 0, _HEAD)

@@ -1,5 +1,6 @@
 """run_fn: what TFX's Trainer calls. Read, build, fit, export."""
 
+import functools
 import json
 import logging
 import pathlib
@@ -10,12 +11,15 @@ import tensorflow_transform as tft
 from tfx.components.trainer import fn_args_utils
 
 from muwnet_fer.models.muwnet import (
+    calibration,
     checkpoint,
     examples,
     export,
     history_plots,
     manifest,
     model,
+    packaged_weights,
+    preprocessing,
     training,
 )
 from muwnet_fer.models.muwnet import (
@@ -30,12 +34,14 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
 
     Args:
       fn_args: with `custom_config` of `muwnet` (MuWNetConfig as a dict), `checkpoint_dir` (where
-        this training is kept until it is done, for the next process to go on with) and `lineage`
-        (what the manifest says of data and profile).
+        this training is kept until it is done, for the next process to go on with), `warm_start`
+        (`weights` to start from and their `sha256`, or None) and `lineage` (what the manifest says
+        of data and profile).
     """
     config = muwnet_config.from_dict(fn_args.custom_config["muwnet"])
     checkpoint_dir = pathlib.Path(fn_args.custom_config["checkpoint_dir"])
-    lineage = fn_args.custom_config["lineage"]
+    warm_start = fn_args.custom_config["warm_start"]
+    lineage = {**fn_args.custom_config["lineage"], "warm_start": warm_start}
     keras.utils.set_random_seed(config.seed)
     transform_output = tft.TFTransformOutput(fn_args.transform_graph_path)
     feature_spec = transform_output.transformed_feature_spec()
@@ -55,6 +61,8 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
         train.size,
         public_test.size,
     )
+    if warm_start:
+        _start_from(muwnet, **warm_start)
     if left_out:
         _LOGGER.info("    %d images of one grey level are left out of the training", left_out)
     if config.train_on_public_test:
@@ -64,11 +72,40 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
     )
 
     history = trained.history
-    facts = manifest.describe(config, muwnet, history, lineage, left_out, trained.resumed_after)
+    temperature = _fit_temperature(muwnet, config, public_test)
+    facts = manifest.describe(
+        config, muwnet, history, lineage, left_out, trained.resumed_after, temperature
+    )
     run_dir = pathlib.Path(fn_args.model_run_dir)
     shutil.copytree(checkpoint_dir / training.TENSORBOARD, run_dir, dirs_exist_ok=True)
     (run_dir / "history.json").write_text(json.dumps({**facts, "history": history}, indent=1))
     history_plots.write(history, run_dir, config.validation_name)
-    export.save(muwnet, transform_output, facts, fn_args.serving_model_dir)
+    # TFT's layer is a Keras 2 object: it may stand beside a Keras 3 model, not within it.
+    transform = transform_output.transform_features_layer()
+    decode = functools.partial(preprocessing.decode_through, transform)
+    module = export.ServingModule(muwnet, decode, temperature, tracked=transform)
+    export.save(module, facts, fn_args.serving_model_dir)
     trained.exported = True
     checkpoint.write(checkpoint_dir / checkpoint.FILE, trained)
+
+
+def _start_from(muwnet: keras.Model, weights: str, sha256: str) -> None:
+    found = packaged_weights.read(weights)
+    if found.sha256 != sha256:
+        raise packaged_weights.WeightsError(
+            f"expected {weights} as it was when the run began, got others"
+        )
+    packaged_weights.assign(muwnet, found)
+
+
+def _fit_temperature(
+    muwnet: keras.Model, config: muwnet_config.MuWNetConfig, public_test: examples.Split
+) -> float:
+    if config.train_on_public_test:
+        return 1.0  # of faces that were trained on the network is surer than of others
+    logits = model.get_logits(muwnet).predict(
+        public_test.faces, batch_size=config.batch_size, verbose=0
+    )
+    temperature = calibration.fit_temperature(logits, public_test.labels.numpy())
+    _LOGGER.info("    temperature %.3f, fitted on PublicTest", temperature)
+    return temperature

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import functools
 import json
 import pathlib
 import subprocess
@@ -14,11 +15,12 @@ import pytest
 import tensorflow as tf
 
 from muwnet_fer.data import fer2013
-from muwnet_fer.models.muwnet import examples, export
+from muwnet_fer.models.muwnet import examples, export, preprocessing, views
 from muwnet_fer.models.muwnet import model as muwnet_model
 from muwnet_fer.tests.models import image_bombs
 
 MANIFEST = {"profile": "tiny", "best_epoch": 3, "public_test_accuracy": 0.5}
+TEMPERATURE = 1.5
 FOLDER = pathlib.Path(__file__).parent
 
 
@@ -27,7 +29,8 @@ class Exported:
     path: str
     model: keras.Model
     signatures: dict
-    probabilities: np.ndarray  # of the network itself, for the faces of `transformed`
+    # Of the network itself at the temperature, for the faces of `transformed`.
+    probabilities: np.ndarray
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +38,16 @@ def exported(transformed, tiny_config, tmp_path_factory) -> Exported:
     keras.utils.set_random_seed(2)
     model = muwnet_model.build_muwnet(tiny_config)
     # Untrained, it would give all faces much the same probabilities: spread and centre its logits.
-    head = model.get_layer("probabilities")
+    head = model.get_layer("logits")
     features = keras.Model(model.input, head.input)(transformed.faces, training=False)
     kernel = head.kernel * (2 / np.std(features @ head.kernel, axis=0))
     head.set_weights([kernel, -np.mean(features @ kernel, axis=0)])
     path = str(tmp_path_factory.mktemp("export") / "serving")
-    export.save(model, transformed.output, MANIFEST, path)
-    probabilities = model(transformed.faces, training=False).numpy()
+    transform = transformed.output.transform_features_layer()
+    decode = functools.partial(preprocessing.decode_through, transform)
+    export.save(export.ServingModule(model, decode, TEMPERATURE, tracked=transform), MANIFEST, path)
+    logits = muwnet_model.get_logits(model)(transformed.faces, training=False)
+    probabilities = tf.nn.softmax(logits / TEMPERATURE).numpy()
     return Exported(path, model, tf.saved_model.load(path).signatures, probabilities)
 
 
@@ -84,6 +90,7 @@ def test_signatures_have_the_documented_inputs_and_outputs(exported):
         "serving_default": {"examples": tf.TensorSpec([None], tf.string, "examples")},
         "predict_images": {"image": tf.TensorSpec([None], tf.string, "image")},
         "predict_faces": {"image": tf.TensorSpec([None, 48, 48], tf.uint8, "image")},
+        "ten_views": {"examples": tf.TensorSpec([None], tf.string, "examples")},
     }
     for signature in exported.signatures.values():
         outputs = {
@@ -120,7 +127,8 @@ def test_training_s_own_input_agrees_with_serving(exported, transformed):
     split = examples.load_split([transformed.examples], spec)
     # Row i shows emotion i.
     expected = exported.probabilities[split.labels.numpy()]
-    np.testing.assert_allclose(exported.model(split.faces, training=False), expected, atol=1e-5)
+    outputs = exported.signatures["predict_faces"](image=split.faces)
+    np.testing.assert_allclose(outputs["probabilities"], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("features", ["image only", "all raw features"])
@@ -131,6 +139,24 @@ def test_serialized_examples_agree_with_the_network(exported, transformed, featu
     serialized = tf.constant([encode_example(row) for row in rows])
     outputs = exported.signatures["serving_default"](examples=serialized)
     assert_same(outputs, exported.probabilities)
+
+
+def test_temperature_changes_probabilities_and_no_emotion(exported, transformed):
+    as_trained = exported.model(transformed.faces, training=False).numpy()
+    assert np.abs(as_trained - exported.probabilities).max() > 0.05
+    assert as_trained.argmax(axis=1).tolist() == exported.probabilities.argmax(axis=1).tolist()
+
+
+def test_ten_views_are_the_mean_over_views(exported, transformed):
+    serialized = tf.constant([encode_example({"image": row["image"]}) for row in transformed.rows])
+    outputs = exported.signatures["ten_views"](examples=serialized)
+    predict = exported.signatures["predict_faces"]
+    of_views = [
+        predict(image=view)["probabilities"] for view in views.make_views(transformed.faces)
+    ]
+    expected = np.mean(of_views, axis=0)
+    assert np.abs(expected - exported.probabilities).max() > 1e-3
+    assert_same(outputs, expected)
 
 
 def test_label_of_a_row_does_not_leak_into_its_prediction(exported, transformed):

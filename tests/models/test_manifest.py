@@ -23,10 +23,13 @@ HISTORY = {
 
 def test_describe_states_the_facts(monkeypatch, tiny_config):
     monkeypatch.setattr(manifest, "read_commit", lambda: "c0ffee")
+    monkeypatch.setattr(manifest, "describe_hardware", lambda: "a processor")
     phases = (muwnet_config.Phase(3), muwnet_config.Phase(1))
     config = dataclasses.replace(tiny_config, phases=phases)
     model = muwnet_model.build_muwnet(config)
-    facts = manifest.describe(config, model, HISTORY, {"profile": "smoke", "rows": 7}, 11, [1, 3])
+    facts = manifest.describe(
+        config, model, HISTORY, {"profile": "smoke", "rows": 7}, 11, [1, 3], 1.25
+    )
     assert facts == {
         "profile": "smoke",
         "rows": 7,
@@ -40,17 +43,28 @@ def test_describe_states_the_facts(monkeypatch, tiny_config):
         "constant_images_left_out": 11,
         "resumed_after": [1, 3],
         "training_seconds": 11,
+        "hardware": "a processor",
+        "temperature": 1.25,
+        "muwnet": dataclasses.asdict(config),
     }
-    assert json.loads(json.dumps(facts)) == facts
+    # Through JSON and back it still names the same network.
+    assert muwnet_config.from_dict(json.loads(json.dumps(facts))["muwnet"]) == config
 
 
 def test_describe_tells_that_public_test_was_trained_on(monkeypatch, tiny_config):
     monkeypatch.setattr(manifest, "read_commit", lambda: None)
     model = muwnet_model.build_muwnet(tiny_config)
-    facts = manifest.describe(muwnet_config.PAPER_2, model, HISTORY, {}, 0, [])
+    facts = manifest.describe(muwnet_config.PAPER_2, model, HISTORY, {}, 0, [], 1.0)
     assert facts["public_test_contaminated"] is True
     assert facts["epochs"] == 250
     assert facts["commit"] is None
+
+
+def test_hardware_is_named():
+    processor, cores, accelerators = manifest.describe_hardware().rsplit(", ", 2)
+    assert processor
+    assert re.fullmatch(r"[1-9]\d* cores", cores)
+    assert re.fullmatch(r"(no|[1-9]\d*) accelerators", accelerators)
 
 
 # === read_commit ===

@@ -74,10 +74,11 @@ def test_head_is_as_configured(name):
     augment = model.get_layer("augment").get_config()
     fields = ("flip", "shift", "zoom", "rotation")
     assert [augment[name] for name in fields] == [getattr(config.augmentation, f) for f in fields]
-    # Dropout stands right before the softmax.
-    assert [layer.name for layer in model.layers[-3:]] == [
+    # Dropout stands right before the last layer of weights.
+    assert [layer.name for layer in model.layers[-4:]] == [
         "fully_connected",
         "dropout",
+        "logits",
         "probabilities",
     ]
 

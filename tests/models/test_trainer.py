@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from tfx.components.trainer import fn_args_utils
 
-from muwnet_fer.models.muwnet import checkpoint, trainer
+from muwnet_fer.models.muwnet import checkpoint, model, packaged_weights, trainer
 from muwnet_fer.models.muwnet import config as muwnet_config
 from muwnet_fer.tests.models import splits
 
@@ -37,7 +37,9 @@ def files(tmp_path) -> dict[str, str]:
     return paths
 
 
-def run(config, transformed, files, folder: pathlib.Path, train=("train",)) -> dict:
+def run(
+    config, transformed, files, folder: pathlib.Path, train=("train",), warm_start=None
+) -> dict:
     """Runs the Trainer with its checkpoint beside `folder`; returns its history.json."""
     (folder / "run").mkdir(parents=True, exist_ok=True)
     graph = pathlib.Path(transformed.output.transform_savedmodel_dir).parent
@@ -51,6 +53,7 @@ def run(config, transformed, files, folder: pathlib.Path, train=("train",)) -> d
             custom_config={
                 "muwnet": dataclasses.asdict(config),
                 "checkpoint_dir": str(folder.parent / "checkpoint"),
+                "warm_start": warm_start,
                 "lineage": {"profile": "tiny", "source_fingerprint": "source"},
             },
         )
@@ -92,6 +95,28 @@ def test_constant_images_of_a_merged_public_test_are_left_out_too(
     assert f"54 train and {14 + CONSTANT} public_test faces" in read_log(caplog)
 
 
+def test_temperature_is_fitted_on_public_test_where_that_is_not_trained_on(
+    config, transformed, files, tmp_path
+):
+    facts = run(config, transformed, files, tmp_path / "fitted" / "out")
+    assert facts["temperature"] not in (0, 1)
+    predict = tf.saved_model.load(str(tmp_path / "fitted/out/model")).signatures["predict_faces"]
+    split = splits.make_split(14, 1)
+
+    def compute_loss(temperature: float) -> float:
+        """Of the exported model, had this temperature been chosen."""
+        logits = np.log(predict(image=split.faces)["probabilities"]) * facts["temperature"]
+        labels = [*split.labels.numpy()]
+        return -tf.nn.log_softmax(logits / temperature).numpy()[range(14), labels].mean()
+
+    best = min(np.geomspace(0.1, 10, 50), key=compute_loss)
+    assert facts["temperature"] == pytest.approx(best, rel=0.3)
+    merged = dataclasses.replace(config, train_on_public_test=True)
+    both = ("train", "public_test")
+    facts = run(merged, transformed, files, tmp_path / "merged" / "out", train=both)
+    assert facts["temperature"] == 1.0
+
+
 def test_constant_images_are_trained_on_where_the_config_says_so(
     config, transformed, files, tmp_path, caplog
 ):
@@ -101,6 +126,24 @@ def test_constant_images_are_trained_on_where_the_config_says_so(
     assert facts["constant_images_left_out"] == 0
     assert f"{40 + CONSTANT} train and" in read_log(caplog)
     assert "grey level" not in read_log(caplog)
+
+
+def test_training_starts_from_the_weights_it_is_told(config, transformed, files, tmp_path, caplog):
+    still = dataclasses.replace(config, learning_rate=1e-12)
+    trained = run(config, transformed, files, tmp_path / "first" / "out")
+    weights = packaged_weights.read(str(tmp_path / "first" / "out" / "model"))
+    warm_start = {"weights": str(tmp_path / "first/out/model"), "sha256": weights.sha256}
+    facts = run(still, transformed, files, tmp_path / "still" / "out", warm_start=warm_start)
+    assert facts["warm_start"] == warm_start
+    assert trained["warm_start"] is None
+    moved = packaged_weights.read(str(tmp_path / "still" / "out" / "model"))
+    names = [weight.path for weight in model.build_muwnet(config).weights]
+    for name, one, other in zip(names, weights.arrays, moved.arrays, strict=True):
+        if "moving" not in name and "seed" not in name:
+            np.testing.assert_allclose(one, other, atol=1e-6, err_msg=name)
+    changed = {**warm_start, "sha256": "0"}
+    with pytest.raises(packaged_weights.WeightsError, match="as it was when the run began"):
+        run(still, transformed, files, tmp_path / "changed" / "out", warm_start=changed)
 
 
 def test_killed_between_training_and_export_only_the_export_is_done_again(
@@ -126,5 +169,5 @@ def test_killed_between_training_and_export_only_the_export_is_done_again(
     best = checkpoint.read(tmp_path / "checkpoint" / checkpoint.FILE).best_weights
     variables = tf.train.load_checkpoint(str(tmp_path / "out" / "model" / "variables/variables"))
     for position, weight in enumerate(best):
-        exported = variables.get_tensor(f"_weights/{position}/.ATTRIBUTES/VARIABLE_VALUE")
+        exported = variables.get_tensor(f"weights/{position}/.ATTRIBUTES/VARIABLE_VALUE")
         np.testing.assert_array_equal(exported, weight)

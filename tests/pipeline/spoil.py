@@ -48,7 +48,7 @@ def _export_changed(fn_args, change) -> None:
         variable.name: variable for variable in loaded.signatures["predict_faces"].variables
     }
     kernel, bias = (
-        next(v for name, v in variables.items() if name.startswith(f"probabilities/{part}"))
+        next(v for name, v in variables.items() if name.startswith(f"logits/{part}"))
         for part in ("kernel", "bias")
     )
     kernel_values, bias_values = kernel.numpy(), bias.numpy()

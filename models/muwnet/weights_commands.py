@@ -1,0 +1,94 @@
+"""What `muwnet-fer weights` does."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Sequence
+
+import tabulate
+
+from muwnet_fer.data import fer2013
+from muwnet_fer.data import source as data_source
+from muwnet_fer.models.muwnet import packaged_weights
+
+TOLERANCE = 0.0005  # .05 points: one face of 3,589 is .028
+_MEASURED_ON = "measured_on_md5"
+
+
+def format_list() -> str:
+    """Returns a table of the weights in the package."""
+    table = []
+    for name in packaged_weights.list_names():
+        manifest = packaged_weights.read(name).manifest
+        accuracies = [
+            f"{100 * manifest['figures'][split][figure]['value']:.2f}"
+            for split in (fer2013.PUBLIC_TEST, fer2013.PRIVATE_TEST)
+            for figure in ("accuracy", "ten_views_accuracy")
+        ]
+        table.append([name, f"{manifest['parameters']:,}", *accuracies])
+    headers = ["weights", "parameters", "PublicTest", "ten views", "PrivateTest", "ten views"]
+    return tabulate.tabulate(table, headers, disable_numparse=True, stralign="right")
+
+
+def verify(names: Sequence[str], source: data_source.Source, echo: Callable[[str], None]) -> bool:
+    """Measures weights again; returns whether all figures are as their manifests state.
+
+    Args:
+      names: of the package's, or paths; none means all of the package.
+      source: FER2013.
+      echo: is given a line for each weights and each difference.
+
+    Raises:
+      WeightsError, OSError: see packaged_weights.read.
+      MalformedDataError: for a bad row.
+    """
+    from muwnet_fer.models.muwnet import measurement
+
+    right = True
+    for name in names or packaged_weights.list_names():
+        weights = packaged_weights.read(name)
+        identity, measured = measurement.measure(packaged_weights.load(weights), source)
+        differences = measurement.find_differences(
+            weights.manifest.get("figures"), measurement.to_dict(measured), TOLERANCE
+        )
+        stated = weights.manifest.get(_MEASURED_ON)
+        if identity.md5 != stated:
+            differences.insert(0, f"data: stated MD5 {stated}, got {identity.md5}")
+        private = measured[fer2013.PRIVATE_TEST]
+        verdict = f"{len(differences)} differences" if differences else "as its manifest states"
+        accuracies = f"PrivateTest {private.accuracy}, ten views {private.ten_views_accuracy}"
+        echo(f"{name}: {accuracies}: {verdict}")
+        for sentence in differences:
+            echo(f"  {sentence}")
+        right = right and not differences
+    return right
+
+
+def package(version: str, name: str, source: data_source.Source, folder: str | None) -> str:
+    """Writes a pushed version's weights, in half precision and measured so; returns what it wrote.
+
+    Raises: see `verify`.
+    """
+    from muwnet_fer.models.muwnet import measurement
+
+    target = pathlib.Path(folder) if folder else packaged_weights.FOLDER
+    halved = packaged_weights.halve(packaged_weights.read(version))
+    identity, measured = measurement.measure(packaged_weights.load(halved), source)
+    manifest = {
+        **halved.manifest,
+        _MEASURED_ON: identity.md5,
+        "figures": measurement.to_dict(measured),
+    }
+    path = packaged_weights.write(target, name, dataclasses.replace(halved, manifest=manifest))
+    size = path.with_suffix(".npz").stat().st_size
+    return f"{path}: {manifest['parameters']:,} parameters, {size / 1e6:.2f} MB"
+
+
+def export(name: str, folder: str) -> None:
+    """Writes a SavedModel with a pushed version's signatures.
+
+    Raises: see packaged_weights.read.
+    """
+    from muwnet_fer.models.muwnet import export as saved_model
+
+    weights = packaged_weights.read(name)
+    saved_model.save(packaged_weights.load(weights), weights.manifest, folder)
