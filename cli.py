@@ -26,7 +26,10 @@ def _private_fraction_option(command):
 
 
 @main.command()
-@click.option("--profile", help="smoke, cpu, paper-1 or paper-2.  [default: smoke, cpu on data]")
+@click.option(
+    "--profile",
+    help="smoke, cpu, cpu-long, lite, paper-1 or paper-2.  [default: smoke, cpu on data]",
+)
 @click.option(
     "--data",
     multiple=True,
@@ -46,6 +49,13 @@ def _private_fraction_option(command):
     "--warm-start",
     metavar="WEIGHTS",
     help="Starts the training from weights of the package, NAME.json or a pushed version's folder.",
+)
+@click.option(
+    "--teacher",
+    multiple=True,
+    metavar="WEIGHTS",
+    help="Weights that `cpu-long` and `lite` learn from, named as for --warm-start.  "
+    "[default: cpu-long of the package]",
 )
 @click.option("--output", metavar="DIR", help="Where the run is kept.  [default: output/<lineage>]")
 @click.option("--to", metavar="COMPONENT", help="Ends after this component, such as Trainer.")

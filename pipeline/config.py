@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from muwnet_fer.data import source as data_source
 from muwnet_fer.data import synthetic
+from muwnet_fer.models.muwnet import config as muwnet_config
 from muwnet_fer.models.muwnet import packaged_weights
 from muwnet_fer.pipeline import output_folder, profiles, source_fingerprint
 
@@ -46,11 +47,17 @@ class ConfigError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class WarmStart:
-    """The weights that a training starts from: as named, and the digest of what they hold."""
+class NamedWeights:
+    """Weights that a training takes from elsewhere: their name or path, and their digest."""
 
-    weights: str
+    name: str
     sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _FoundWeights:
+    named: NamedWeights
+    muwnet: muwnet_config.MuWNetConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +68,8 @@ class PipelineConfig:
     lineage: str
     output: output_folder.OutputFolder
     profile: profiles.Profile
-    warm_start: WarmStart | None = None
+    warm_start: NamedWeights | None = None
+    teachers: tuple[NamedWeights, ...] = ()
 
     @property
     def data_links(self) -> pathlib.Path:
@@ -92,6 +100,8 @@ class PipelineConfig:
         identity = {"data_md5": self.data.md5, "muwnet": dataclasses.asdict(self.profile.muwnet)}
         if self.warm_start:
             identity["warm_start"] = self.warm_start.sha256
+        if self.teachers:
+            identity["teachers"] = [teacher.sha256 for teacher in self.teachers]
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         return self.output.checkpoints / digest[:16]
 
@@ -104,7 +114,7 @@ class PipelineConfig:
 
     @property
     def description(self) -> str:
-        """Data, profile and starting weights, a line each, for people."""
+        """Data, profile and weights from elsewhere, a line each, for people."""
         count = sum(self.data.row_counts.values())
         kind = "drawn faces" if self.lineage == SAMPLE_LINEAGE else self.data.kaggle_name
         identity = f"{kind or 'not a Kaggle file'}, {count:,} rows, MD5 {self.data.md5}"
@@ -119,7 +129,8 @@ class PipelineConfig:
             f"profile  {self.profile.name}, expected time {self.profile.expected_time}",
         ]
         if self.warm_start:
-            lines.append(f"start    from the weights {self.warm_start.weights}")
+            lines.append(f"start    from the weights {self.warm_start.name}")
+        lines += [f"teacher  {teacher.name}" for teacher in self.teachers]
         return "\n".join(lines)
 
 
@@ -130,6 +141,7 @@ def make_config(
     private_fraction: float | None = None,
     max_bad_rows: int = 0,
     warm_start: str | None = None,
+    teachers: Sequence[str] = (),
 ) -> PipelineConfig:
     """Checks the data and returns the config of a run; claims its output folder for the lineage.
 
@@ -142,6 +154,7 @@ def make_config(
       max_bad_rows: how many bad rows are set aside at most.
       warm_start: weights that the training starts from, see packaged_weights.read; its learning
         rate is then WARM_START_RATE of the profile's.
+      teachers: weights that a profile with distillation learns from, in place of its own ones.
 
     Raises:
       ConfigError: for a profile or file that is not there, another lineage's folder, or weights of
@@ -154,24 +167,27 @@ def make_config(
         raise ConfigError(f"expected --max-bad-rows of at least 0, got {max_bad_rows}")
     if output == "":
         raise ConfigError("expected --output to name a folder, got ''")
+    start = None if warm_start is None else _read_weights("--warm-start", warm_start)
+    named_teachers = [_read_weights("--teacher", teacher) for teacher in teachers]
     source = find_source(data, private_fraction)
-    if source is None:
-        lineage = SAMPLE_LINEAGE
-        claimed = _claim(output, lineage)
-        identity = _check(data_source.Source((_draw_sample(claimed),)), max_bad_rows)
-    else:
-        identity = _check(source, max_bad_rows)
-        lineage = choose_lineage(identity)
-        claimed = _claim(output, lineage)
+    identity = None if source is None else _check(source, max_bad_rows)
+    lineage = SAMPLE_LINEAGE if identity is None else choose_lineage(identity)
     default_profile = "smoke" if lineage == SAMPLE_LINEAGE else "cpu"
     chosen = profiles.PROFILES[profile or default_profile]
-    if warm_start is None:
-        return PipelineConfig(identity, lineage, claimed, chosen)
-    start = _find_warm_start(warm_start, chosen)
-    rate = chosen.muwnet.learning_rate * WARM_START_RATE
-    slower = dataclasses.replace(chosen.muwnet, learning_rate=rate)
-    chosen = dataclasses.replace(chosen, muwnet=slower)
-    return PipelineConfig(identity, lineage, claimed, chosen, start)
+    if start:
+        chosen = _slow_down(chosen, start)
+    taught_by = _choose_teachers(chosen, named_teachers)
+    claimed = _claim(output, lineage)
+    if identity is None:
+        identity = _check(data_source.Source((_draw_sample(claimed),)), max_bad_rows)
+    return PipelineConfig(
+        identity,
+        lineage,
+        claimed,
+        chosen,
+        start and start.named,
+        tuple(teacher.named for teacher in taught_by),
+    )
 
 
 def choose_lineage(data: data_source.DataIdentity) -> str:
@@ -213,23 +229,40 @@ def find_source(data: Sequence[str], private_fraction: float | None) -> data_sou
         raise ConfigError(f"cannot read {error.filename}: {error.strerror}") from error
 
 
-def _find_warm_start(name_or_path: str, profile: profiles.Profile) -> WarmStart:
+def _read_weights(option: str, name_or_path: str) -> _FoundWeights:
     if not name_or_path:
-        raise ConfigError("expected --warm-start to name weights, got ''")
+        raise ConfigError(f"expected {option} to name weights, got ''")
     if name_or_path not in packaged_weights.list_names():
         name_or_path = str(pathlib.Path(os.path.expanduser(name_or_path)).absolute())
     try:
         weights = packaged_weights.read(name_or_path)
     except packaged_weights.WeightsError as error:
-        raise ConfigError(f"--warm-start: {error}") from error
+        raise ConfigError(f"{option}: {error}") from error
     except OSError as error:
         raise ConfigError(f"cannot read {error.filename}: {error.strerror}") from error
-    if differences := packaged_weights.find_differences(profile.muwnet, weights.config):
+    return _FoundWeights(NamedWeights(name_or_path, weights.sha256), weights.config)
+
+
+def _slow_down(profile: profiles.Profile, start: _FoundWeights) -> profiles.Profile:
+    """Returns the profile with the learning rate of a warm start."""
+    if differences := packaged_weights.find_differences(profile.muwnet, start.muwnet):
         raise ConfigError(
             f"--warm-start: expected weights of the network of profile {profile.name!r}, got "
-            f"others in {name_or_path}: {'; '.join(differences)}"
+            f"others in {start.named.name}: {'; '.join(differences)}"
         )
-    return WarmStart(name_or_path, weights.sha256)
+    rate = profile.muwnet.learning_rate * WARM_START_RATE
+    muwnet = dataclasses.replace(profile.muwnet, learning_rate=rate)
+    return dataclasses.replace(profile, muwnet=muwnet)
+
+
+def _choose_teachers(
+    profile: profiles.Profile, named: Sequence[_FoundWeights]
+) -> Sequence[_FoundWeights]:
+    if named and not profile.muwnet.distillation:
+        raise ConfigError(
+            f"expected --teacher with a profile that learns from one, got {profile.name!r}"
+        )
+    return named or [_read_weights("--teacher", name) for name in profile.teachers]
 
 
 def _claim(output: str | None, lineage: str) -> output_folder.OutputFolder:

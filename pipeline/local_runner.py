@@ -5,8 +5,8 @@
     tfx run create --engine=local --pipeline_name=muwnet-fer
 
 The `tfx` command passes no arguments: FER2013_CSV names the data, and MUWNET_PROFILE,
-MUWNET_OUTPUT, MUWNET_PRIVATE_FRACTION, MUWNET_MAX_BAD_ROWS and MUWNET_WARM_START stand for the
-options.
+MUWNET_OUTPUT, MUWNET_PRIVATE_FRACTION, MUWNET_MAX_BAD_ROWS, MUWNET_WARM_START and MUWNET_TEACHER
+(several with colons between) stand for the options.
 """
 
 import os
@@ -28,12 +28,14 @@ def run(
     private_fraction: float | None = None,
     max_bad_rows: int = 0,
     warm_start: str | None = None,
+    teacher: Sequence[str] = (),
     to: str | None = None,
 ) -> int:
     """Runs the pipeline, or up to the component `to`; returns the exit code.
 
     Args:
-      data, profile, output, private_fraction, max_bad_rows, warm_start: see `config.make_config`.
+      data, profile, output, private_fraction, max_bad_rows, warm_start, teacher: see
+        `config.make_config`.
       to: id of the last component to run, such as Trainer.
     """
     # Whoever stops a container means the same as Ctrl-C.
@@ -45,7 +47,7 @@ def run(
                 f"got {to!r}"
             )
         config = pipeline_config.make_config(
-            data, profile, output, private_fraction, max_bad_rows, warm_start
+            data, profile, output, private_fraction, max_bad_rows, warm_start, teacher
         )
         with (
             lineage_lock.hold(config.output.path),
@@ -164,6 +166,7 @@ def run_by_environment() -> int:
         ("private_fraction", float),
         ("max_bad_rows", int),
         ("warm_start", str),
+        ("teacher", lambda names: names.split(os.pathsep)),
     ):
         variable = f"MUWNET_{name.upper()}"
         if value := os.environ.get(variable):

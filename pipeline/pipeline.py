@@ -93,6 +93,7 @@ def create_pipeline(config: pipeline_config.PipelineConfig) -> tfx.dsl.Pipeline:
             "muwnet": dataclasses.asdict(muwnet),
             "checkpoint_dir": str(config.checkpoint_dir),
             "warm_start": config.warm_start and dataclasses.asdict(config.warm_start),
+            "teachers": [dataclasses.asdict(teacher) for teacher in config.teachers],
             "lineage": {
                 "profile": config.profile.name,
                 "lineage": config.lineage,

@@ -25,6 +25,7 @@ class Profile:
     muwnet: muwnet_config.MuWNetConfig
     gates: Gates
     expected_time: str
+    teachers: tuple[str, ...] = ()  # packaged weights that it learns from
     gates_off_sample: Gates | None = None  # where `gates` are meant for the drawn sample alone
 
 
@@ -65,9 +66,23 @@ PROFILES = {
             muwnet_config.SMOKE,
             _SAMPLE_GATES,
             "2 minutes on 2 CPU cores with the sample",
-            _SMOKE_OFF_SAMPLE_GATES,
+            gates_off_sample=_SMOKE_OFF_SAMPLE_GATES,
         ),
         Profile("cpu", muwnet_config.CPU, _FER2013_GATES, "2.5 hours on 2 CPU cores with FER2013"),
+        Profile(
+            "cpu-long",
+            muwnet_config.CPU_LONG,
+            _FER2013_GATES,
+            "14 hours on 2 CPU cores with FER2013",
+            teachers=("cpu-long",),
+        ),
+        Profile(
+            "lite",
+            muwnet_config.LITE,
+            _FER2013_GATES,
+            "2.5 hours on 2 CPU cores with FER2013",
+            teachers=("cpu-long",),
+        ),
         Profile("paper-1", muwnet_config.PAPER_1, _FER2013_GATES, _PAPER_TIME),
         Profile("paper-2", muwnet_config.PAPER_2, _FER2013_GATES, _PAPER_TIME),
     )

@@ -60,6 +60,7 @@ class MuWNetConfig:
     label_smoothing: float = 0.0
     warmup_epochs: float = 0.0  # linear, before the cosine
     averaging: float = 0.0  # momentum of the weights' moving average, which is judged and exported
+    distillation: float = 0.0  # share of teachers' probabilities in what is learnt
     train_on_public_test: bool = False  # makes the validation on PublicTest worthless
     # Images of one grey level show no face; FER2013 labels its twelve with five emotions. Left out
     # of the training alone: they stay in what the model is judged by.
@@ -157,6 +158,42 @@ CPU = MuWNetConfig(
     label_smoothing=0.1,  # FER2013's labels are noisy
     warmup_epochs=2.0,  # 0.1 from the first step diverges at times
     averaging=0.998,  # over some two epochs
+)
+
+# Of the paper's size, taught by networks trained before: some fourteen hours (docs/accuracy.md).
+CPU_LONG = dataclasses.replace(
+    CPU,
+    stages=(
+        Stage("convolution", 32, stride=1),  # 48
+        Stage("residual", 64, repeats=2),  # 24
+        Stage("residual", 128, repeats=2),  # 12
+        Stage("residual", 256, repeats=2),  # 6
+    ),
+    fully_connected=256,
+    phases=(Phase(300),),
+    distillation=0.7,
+    label_smoothing=0.0,  # the teachers' probabilities are smooth
+)
+
+# For a client's own processor: at most 75,000 parameters and a millisecond a face on one core.
+LITE = dataclasses.replace(
+    CPU,
+    stages=(
+        Stage("convolution", 24, stride=1),  # 48
+        Stage("residual", 32, repeats=2),  # 24
+        # The fewest parameters for their width, and at low resolution not dear.
+        Stage("separable", 64, repeats=3),  # 12
+        Stage("separable", 96, repeats=2),  # 6
+    ),
+    fully_connected=64,
+    dropout=0.1,  # this and the milder augmentation: too few parameters to learn faces by heart
+    phases=(Phase(240),),
+    augmentation=Augmentation(
+        shift=0.08, zoom=0.1, rotation=10.0, light=0.2, erasing=0.1, mixup=0.0
+    ),
+    weight_decay=1e-3,
+    distillation=0.7,
+    label_smoothing=0.0,
 )
 
 # Shows that the road is sound, on the drawn sample in about a minute: each kind of block once, as

@@ -13,10 +13,14 @@ _READ_BATCH = 1024
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """A split in the host's memory (2.3 kB a face): faces uint8 [n, 48, 48], labels int64 [n]."""
+    """A split in the host's memory (2.3 kB a face): faces uint8 [n, 48, 48], labels int64 [n].
+
+    `targets` float32 [n, 7] is what is learnt where that is not the labels alone.
+    """
 
     faces: tf.Tensor
     labels: tf.Tensor
+    targets: tf.Tensor | None = None
 
     @property
     def size(self) -> int:
@@ -88,7 +92,7 @@ def count_steps(split: Split, batch_size: int) -> int:
 def batch_for_training(
     split: Split, batch_size: int, seed: int, first_epoch: int = 0, mixup: float = 0.0
 ) -> tf.data.Dataset:
-    """Yields shuffled (uint8 [batch, 48, 48], one-hot float32 [batch, 7]) of epoch after epoch.
+    """Yields shuffled (uint8 [batch, 48, 48], targets float32 [batch, 7]) of epoch after epoch.
 
     Without end: `count_steps` batches are an epoch. Its order depends on seed and epoch alone, so
     that a training goes on from any epoch as if it had come there by itself. The remainder of less
@@ -112,12 +116,15 @@ def batch_for_training(
         return tf.data.Dataset.from_tensor_slices((batches, tf.maximum(shares, 1 - shares)))
 
     def gather(positions, share):
-        faces, labels = tf.gather(split.faces, positions), tf.gather(split.labels, positions)
-        labels = _encode(labels)
+        faces = tf.gather(split.faces, positions)
+        if split.targets is None:
+            targets = _encode(tf.gather(split.labels, positions))
+        else:
+            targets = tf.gather(split.targets, positions)
         if mixup:
             mixed = _mix(tf.cast(faces, tf.float32), share)
-            faces, labels = tf.cast(tf.round(mixed), tf.uint8), _mix(labels, share)
-        return faces, labels
+            faces, targets = tf.cast(tf.round(mixed), tf.uint8), _mix(targets, share)
+        return faces, targets
 
     return (
         tf.data.Dataset.counter(first_epoch)
@@ -128,7 +135,7 @@ def batch_for_training(
 
 
 def batch_for_validation(split: Split, batch_size: int) -> tf.data.Dataset:
-    """Yields all of a split once, in order, in batches like batch_for_training's."""
+    """Yields all of a split once, in order, in batches like batch_for_training's, of labels."""
     return (
         tf.data.Dataset.from_tensor_slices((split.faces, split.labels))
         .batch(batch_size)

@@ -13,6 +13,7 @@ from tfx.components.trainer import fn_args_utils
 from muwnet_fer.models.muwnet import (
     calibration,
     checkpoint,
+    distillation,
     examples,
     export,
     history_plots,
@@ -35,13 +36,18 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
     Args:
       fn_args: with `custom_config` of `muwnet` (MuWNetConfig as a dict), `checkpoint_dir` (where
         this training is kept until it is done, for the next process to go on with), `warm_start`
-        (`weights` to start from and their `sha256`, or None) and `lineage` (what the manifest says
-        of data and profile).
+        (`name` of the weights to start from and their `sha256`, or None), `teachers` (the same of
+        those to learn from) and `lineage` (what the manifest says of data and profile).
     """
     config = muwnet_config.from_dict(fn_args.custom_config["muwnet"])
     checkpoint_dir = pathlib.Path(fn_args.custom_config["checkpoint_dir"])
     warm_start = fn_args.custom_config["warm_start"]
-    lineage = {**fn_args.custom_config["lineage"], "warm_start": warm_start}
+    teachers = fn_args.custom_config["teachers"]
+    lineage = {
+        **fn_args.custom_config["lineage"],
+        "warm_start": warm_start,
+        "teachers": teachers,
+    }
     keras.utils.set_random_seed(config.seed)
     transform_output = tft.TFTransformOutput(fn_args.transform_graph_path)
     feature_spec = transform_output.transformed_feature_spec()
@@ -62,9 +68,14 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
         public_test.size,
     )
     if warm_start:
-        _start_from(muwnet, **warm_start)
+        packaged_weights.assign(muwnet, _read_weights(**warm_start))
     if left_out:
         _LOGGER.info("    %d images of one grey level are left out of the training", left_out)
+    if teachers:
+        modules = [packaged_weights.load(_read_weights(**teacher)) for teacher in teachers]
+        train = distillation.blend(train, modules, config.distillation)
+        names = ", ".join(teacher["name"] for teacher in teachers)
+        _LOGGER.info("    learns by %.0f%% from %s", 100 * config.distillation, names)
     if config.train_on_public_test:
         _LOGGER.info("    PublicTest is trained on: its accuracy says nothing about new faces")
     trained = training.fit(
@@ -89,13 +100,13 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
     checkpoint.write(checkpoint_dir / checkpoint.FILE, trained)
 
 
-def _start_from(muwnet: keras.Model, weights: str, sha256: str) -> None:
-    found = packaged_weights.read(weights)
+def _read_weights(name: str, sha256: str) -> packaged_weights.Weights:
+    found = packaged_weights.read(name)
     if found.sha256 != sha256:
         raise packaged_weights.WeightsError(
-            f"expected {weights} as it was when the run began, got others"
+            f"expected {name} as it was when the run began, got others"
         )
-    packaged_weights.assign(muwnet, found)
+    return found
 
 
 def _fit_temperature(

@@ -114,7 +114,18 @@ def test_digest_tells_faces_labels_and_order_apart():
     assert examples.digest(split, others[0]) != examples.digest(others[0], split)
 
 
-# === batch_for_training: mixup ===
+# === batch_for_training: targets and mixup ===
+
+
+def test_targets_of_a_split_take_the_place_of_its_labels():
+    split = make_split(20)
+    targets = np.random.default_rng(1).dirichlet(np.ones(7), 20).astype(np.float32)
+    taught = examples.Split(split.faces, split.labels, tf.constant(targets))
+    for faces, learnt in examples.batch_for_training(taught, 8, 3).take(4):
+        np.testing.assert_array_equal(learnt, targets[faces[:, 0, 0].numpy()])
+    # Accuracy on them is still that of the labels.
+    for faces, labels in examples.batch_for_validation(taught, 8):
+        np.testing.assert_array_equal(np.argmax(labels, axis=1), faces[:, 0, 0].numpy() % 7)
 
 
 def test_mixup_mixes_face_and_label_of_two_by_the_same_share():

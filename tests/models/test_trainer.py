@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from tfx.components.trainer import fn_args_utils
 
-from muwnet_fer.models.muwnet import checkpoint, model, packaged_weights, trainer
+from muwnet_fer.models.muwnet import checkpoint, model, packaged_weights, trainer, training
 from muwnet_fer.models.muwnet import config as muwnet_config
 from muwnet_fer.tests.models import splits
 
@@ -38,7 +38,7 @@ def files(tmp_path) -> dict[str, str]:
 
 
 def run(
-    config, transformed, files, folder: pathlib.Path, train=("train",), warm_start=None
+    config, transformed, files, folder: pathlib.Path, train=("train",), warm_start=None, teachers=()
 ) -> dict:
     """Runs the Trainer with its checkpoint beside `folder`; returns its history.json."""
     (folder / "run").mkdir(parents=True, exist_ok=True)
@@ -54,6 +54,7 @@ def run(
                 "muwnet": dataclasses.asdict(config),
                 "checkpoint_dir": str(folder.parent / "checkpoint"),
                 "warm_start": warm_start,
+                "teachers": list(teachers),
                 "lineage": {"profile": "tiny", "source_fingerprint": "source"},
             },
         )
@@ -132,7 +133,7 @@ def test_training_starts_from_the_weights_it_is_told(config, transformed, files,
     still = dataclasses.replace(config, learning_rate=1e-12)
     trained = run(config, transformed, files, tmp_path / "first" / "out")
     weights = packaged_weights.read(str(tmp_path / "first" / "out" / "model"))
-    warm_start = {"weights": str(tmp_path / "first/out/model"), "sha256": weights.sha256}
+    warm_start = {"name": str(tmp_path / "first/out/model"), "sha256": weights.sha256}
     facts = run(still, transformed, files, tmp_path / "still" / "out", warm_start=warm_start)
     assert facts["warm_start"] == warm_start
     assert trained["warm_start"] is None
@@ -144,6 +145,36 @@ def test_training_starts_from_the_weights_it_is_told(config, transformed, files,
     changed = {**warm_start, "sha256": "0"}
     with pytest.raises(packaged_weights.WeightsError, match="as it was when the run began"):
         run(still, transformed, files, tmp_path / "changed" / "out", warm_start=changed)
+
+
+def test_training_learns_from_its_teachers(
+    config, transformed, files, tmp_path, caplog, monkeypatch
+):
+    run(config, transformed, files, tmp_path / "first" / "out")
+    path = tmp_path / "first" / "out" / "model"
+    weights = packaged_weights.read(str(path))
+    teacher = {"name": str(path), "sha256": weights.sha256}
+    trained_on = []
+    fit = training.fit
+
+    def spy(model, config, train, *arguments):
+        trained_on.append(train)
+        return fit(model, config, train, *arguments)
+
+    monkeypatch.setattr(training, "fit", spy)
+    taught = dataclasses.replace(config, distillation=0.75)
+    with caplog.at_level(logging.INFO, "muwnet_fer.training"):
+        facts = run(
+            taught, transformed, files, tmp_path / "taught" / "out", teachers=[teacher, teacher]
+        )
+    assert facts["teachers"] == [teacher, teacher]
+    assert f"learns by 75% from {path}, {path}" in read_log(caplog)
+    (split,) = trained_on
+    assert split.size == 40  # the constant ones are out here, too
+    module = packaged_weights.load(weights)
+    views = module.predict_ten_views(split.faces)["probabilities"].numpy()
+    expected = 0.25 * np.eye(7)[split.labels] + 0.75 * views
+    np.testing.assert_allclose(split.targets, expected, atol=1e-6)
 
 
 def test_killed_between_training_and_export_only_the_export_is_done_again(

@@ -2,9 +2,11 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from muwnet_fer.data import rows, source
+from muwnet_fer.models.muwnet import packaged_weights
 from muwnet_fer.pipeline import config, output_folder
 
 
@@ -94,19 +96,73 @@ def test_another_lineages_folder_is_refused(workspace, small_csv):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"profile": "huge"}, "expected a profile of smoke, cpu, paper-1, paper-2, got 'huge'"),
+        (
+            {"profile": "huge"},
+            "expected a profile of smoke, cpu, cpu-long, lite, paper-1, paper-2, got 'huge'",
+        ),
         ({"data": ["nowhere.csv"]}, r"--data: expected a file or folder at .*/nowhere\.csv"),
         ({"data": ["."]}, "--data: expected FER2013's CSV, shards of it or .* got none"),
         ({"data": [""]}, "expected --data to name a file or folder, got ''"),
         ({"private_fraction": 0.5}, "expected --private-fraction with a folder of images"),
         ({"max_bad_rows": -1}, "expected --max-bad-rows of at least 0, got -1"),
         ({"output": ""}, "expected --output to name a folder, got ''"),
+        ({"warm_start": ""}, "expected --warm-start to name weights, got ''"),
+        ({"warm_start": "gone"}, "--warm-start: expected weights of .*, got '.*/gone'"),
+        ({"profile": "lite", "teachers": ["gone"]}, "--teacher: expected weights of .*/gone'"),
     ],
 )
 def test_wrong_arguments_are_named(workspace, arguments, message):
     with pytest.raises(config.ConfigError, match=message):
         config.make_config(**arguments)
     assert not (workspace / "output").exists()
+
+
+# === Weights from elsewhere ===
+
+
+@pytest.fixture
+def write_weights(tmp_path):
+    """Writes weights that are of a profile's network by their manifest; returns its path."""
+
+    def write(profile: str) -> str:
+        muwnet = dataclasses.asdict(config.profiles.PROFILES[profile].muwnet)
+        manifest = {"muwnet": muwnet, "temperature": 1.0}
+        weights = packaged_weights.Weights(manifest, [np.zeros(3)], "")
+        return str(packaged_weights.write(tmp_path / "weights", profile, weights))
+
+    return write
+
+
+def test_warm_start_trains_slower_into_a_checkpoint_of_its_own(workspace, write_weights):
+    path = write_weights("smoke")
+    cold = config.make_config()
+    warm = config.make_config(warm_start=path)
+    rates = [made.profile.muwnet.learning_rate for made in (cold, warm)]
+    assert rates[1] == pytest.approx(rates[0] / 10)
+    assert cold.warm_start is None
+    assert warm.warm_start.name == path
+    assert len(warm.warm_start.sha256) == 64
+    assert warm.checkpoint_dir != cold.checkpoint_dir
+    assert f"start    from the weights {path}" in warm.description
+    slow = dataclasses.replace(cold, profile=warm.profile)
+    assert slow.checkpoint_dir != warm.checkpoint_dir
+
+
+def test_warm_start_of_another_network_leaves_nothing(workspace, write_weights):
+    with pytest.raises(config.ConfigError, match="profile 'cpu', got others .* fully_connected is"):
+        config.make_config(warm_start=write_weights("smoke"), profile="cpu")
+    assert not (workspace / "output").exists()
+
+
+def test_teachers_are_for_profiles_that_learn_from_them(workspace, write_weights):
+    teachers = [write_weights("cpu"), write_weights("smoke")]
+    taught = config.make_config(profile="lite", teachers=teachers)
+    assert [teacher.name for teacher in taught.teachers] == teachers
+    assert f"teacher  {teachers[0]}\nteacher  {teachers[1]}" in taught.description
+    other = config.make_config(profile="lite", teachers=teachers[:1])
+    assert other.checkpoint_dir != taught.checkpoint_dir
+    with pytest.raises(config.ConfigError, match="profile that learns from one, got 'cpu'"):
+        config.make_config(profile="cpu", teachers=teachers)
 
 
 def test_a_folder_with_other_files_is_left_alone(workspace):
