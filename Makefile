@@ -6,7 +6,7 @@ LOCK := requirements/lock-py311.txt
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format audit bench bench-input bench-train clean lock
+.PHONY: help setup run test lint format audit bench bench-input bench-train verify-weights clean lock
 
 help: ## Print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -40,6 +40,9 @@ audit: ## Hold the lock against published advisories (needs the network)
 	$(VENV)/audit/bin/python -m pip install -q 'pip-audit>=2.10,<3'
 	$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip -r $(LOCK) \
 		$$(grep -oE '^[A-Z]+-[0-9A-Za-z-]+' requirements/audit-ignore.txt | sed 's/^/--ignore-vuln /')
+
+verify-weights: $(INSTALLED) ## Measure the package's weights again on FER2013 ($FER2013_CSV)
+	$(VENV)/bin/muwnet-fer weights verify
 
 bench-train: $(INSTALLED) ## Measure each profile's training against the processor's SGEMM peak
 	$(VENV)/bin/python -Wignore tests/benchmarks/training.py

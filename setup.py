@@ -18,5 +18,8 @@ FOLDERS = (
 setuptools.setup(
     package_dir={"muwnet_fer": "."},
     packages=["muwnet_fer", *(f"muwnet_fer.{folder}" for folder in FOLDERS)],
-    package_data={"muwnet_fer.data": ["schema.pbtxt"]},
+    package_data={
+        "muwnet_fer.data": ["schema.pbtxt"],
+        "muwnet_fer.models.muwnet": ["weights/*.json", "weights/*.npz"],
+    },
 )
