@@ -13,6 +13,7 @@ FOLDERS = (
     "models",
     "models.muwnet",
     "pipeline",
+    "serving",
 )
 
 setuptools.setup(
@@ -20,6 +21,7 @@ setuptools.setup(
     packages=["muwnet_fer", *(f"muwnet_fer.{folder}" for folder in FOLDERS)],
     package_data={
         "muwnet_fer.data": ["schema.pbtxt"],
+        "muwnet_fer.serving": ["apis.binpb"],
         "muwnet_fer.models.muwnet": ["weights/*.json", "weights/*.npz"],
     },
 )

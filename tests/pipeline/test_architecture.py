@@ -1,4 +1,4 @@
-"""The arrows of the architecture: data <- components, models <- pipeline."""
+"""The arrows of the architecture: data <- components, models <- pipeline; data <- serving."""
 
 import pathlib
 
@@ -12,6 +12,7 @@ MAY_IMPORT = {
     "components": {"components", "data"},
     "models": {"models", "data"},
     "pipeline": {"pipeline", "components", "models", "data"},
+    "serving": {"serving", "data"},
 }
 FILES = [path for folder in MAY_IMPORT for path in sorted((ROOT / folder).rglob("*.py"))]
 
