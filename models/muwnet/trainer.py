@@ -7,9 +7,11 @@ import pathlib
 import shutil
 
 import keras
+import numpy as np
 import tensorflow_transform as tft
 from tfx.components.trainer import fn_args_utils
 
+from muwnet_fer.data import atomic_file
 from muwnet_fer.models.muwnet import (
     calibration,
     checkpoint,
@@ -26,6 +28,8 @@ from muwnet_fer.models.muwnet import (
 from muwnet_fer.models.muwnet import (
     config as muwnet_config,
 )
+
+_PREDICTED = "teachers.npz"  # beside the checkpoint
 
 _LOGGER = logging.getLogger("muwnet_fer.training")
 
@@ -72,10 +76,10 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
     if left_out:
         _LOGGER.info("    %d images of one grey level are left out of the training", left_out)
     if teachers:
-        modules = [packaged_weights.load(_read_weights(**teacher)) for teacher in teachers]
-        train = distillation.blend(train, modules, config.distillation)
         names = ", ".join(teacher["name"] for teacher in teachers)
         _LOGGER.info("    learns by %.0f%% from %s", 100 * config.distillation, names)
+        predicted = _predict_once(checkpoint_dir / _PREDICTED, train, teachers)
+        train = distillation.blend(train, predicted, config.distillation)
     if config.train_on_public_test:
         _LOGGER.info("    PublicTest is trained on: its accuracy says nothing about new faces")
     trained = training.fit(
@@ -98,6 +102,23 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
     export.save(module, facts, fn_args.serving_model_dir)
     trained.exported = True
     checkpoint.write(checkpoint_dir / checkpoint.FILE, trained)
+
+
+def _predict_once(
+    path: pathlib.Path, train: examples.Split, teachers: list[dict[str, str]]
+) -> np.ndarray:
+    """Returns what the teachers predict; keeps it, for it takes minutes, with the checkpoint."""
+    digest = examples.digest(train)
+    if path.exists():
+        with np.load(path, allow_pickle=False) as file:
+            if str(file["faces_digest"]) == digest:
+                return file["predicted"]
+    modules = [packaged_weights.load(_read_weights(**teacher)) for teacher in teachers]
+    predicted = distillation.predict(train, modules)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file.replace(path) as unfinished, open(unfinished, "wb") as file:
+        np.savez(file, predicted=predicted, faces_digest=np.array(digest))
+    return predicted
 
 
 def _read_weights(name: str, sha256: str) -> packaged_weights.Weights:

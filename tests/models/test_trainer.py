@@ -10,7 +10,14 @@ import pytest
 import tensorflow as tf
 from tfx.components.trainer import fn_args_utils
 
-from muwnet_fer.models.muwnet import checkpoint, model, packaged_weights, trainer, training
+from muwnet_fer.models.muwnet import (
+    checkpoint,
+    distillation,
+    model,
+    packaged_weights,
+    trainer,
+    training,
+)
 from muwnet_fer.models.muwnet import config as muwnet_config
 from muwnet_fer.tests.models import splits
 
@@ -169,7 +176,11 @@ def test_training_learns_from_its_teachers(
         )
     assert facts["teachers"] == [teacher, teacher]
     assert f"learns by 75% from {path}, {path}" in read_log(caplog)
-    (split,) = trained_on
+    # Killed and started again, it need not ask them again.
+    monkeypatch.setattr(distillation, "predict", None)
+    run(taught, transformed, files, tmp_path / "taught" / "again", teachers=[teacher, teacher])
+    split, again = trained_on
+    np.testing.assert_array_equal(split.targets, again.targets)
     assert split.size == 40  # the constant ones are out here, too
     module = packaged_weights.load(weights)
     views = module.predict_ten_views(split.faces)["probabilities"].numpy()
