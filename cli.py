@@ -92,6 +92,116 @@ def prune(keep: int, dry_run: bool, output: str | None) -> None:
     sys.exit(pruning.run(keep, output, dry_run))
 
 
+@main.command()
+@click.option(
+    "--model-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=pathlib.Path),
+    metavar="DIR",
+    help="Versions in folders named by numbers, or one SavedModel.  [default: what FER2013's "
+    "lineage pushed, else what another one did last, else packaged weights, else the sample's]",
+)
+@click.option(
+    "--model-config",
+    type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
+    metavar="FILE",
+    help="TensorFlow Serving's ModelServerConfig as text: models, versions, labels; is followed.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8500, show_default=True, help="For gRPC."
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
+    metavar="FILE",
+    help="Private key (PEM); with --tls-certificate the server speaks TLS.",
+)
+@click.option(
+    "--tls-certificate",
+    type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
+    metavar="FILE",
+    help="Certificate chain (PEM).",
+)
+@click.option(
+    "--max-batch-size",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    help="Faces that are run at once; 1 turns batching off.",
+)
+@click.option(
+    "--batch-timeout",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    metavar="MS",
+    help="Milliseconds that a batch waits for more requests.",
+)
+@click.option(
+    "--max-queue",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    help="Requests under way at once; more are told to try again.",
+)
+@click.option(
+    "--max-message",
+    type=click.IntRange(min=1, max=1024),
+    default=16,
+    show_default=True,
+    metavar="MIB",
+    help="Largest request.",
+)
+def serve(model_dir, model_config, host, port, tls_key, tls_certificate, **bounds) -> None:
+    """Serve a model by TensorFlow Serving's gRPC protocol.
+
+    New versions are loaded and switched to while requests go on. SIGTERM or SIGINT ends it, after
+    the requests under way. Exits with 0, 1 where it cannot start, 2 for a wrong argument.
+    """
+    if model_dir and model_config:
+        raise click.UsageError("expected --model-dir or --model-config, got both")
+    if bool(tls_key) != bool(tls_certificate):
+        raise click.UsageError("expected --tls-key and --tls-certificate, got one of them")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's greetings
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    if not model_dir and not model_config:
+        model_dir = _choose_model_dir()
+    from muwnet_fer.serving.server import batching, server
+
+    options = server.ServerOptions(
+        host=host,
+        port=port,
+        tls_key=tls_key,
+        tls_certificate=tls_certificate,
+        batches=batching.BatchingOptions(
+            max_batch_size=bounds["max_batch_size"], timeout=bounds["batch_timeout"] / 1000
+        ),
+        max_queue_size=bounds["max_queue"],
+        max_message_bytes=bounds["max_message"] * 2**20,
+    )
+    if model_config:
+        read_config = server.follow_file(model_config)
+    else:
+        read_config = server.follow_folder(model_dir)
+    try:
+        server.run(read_config, options, click.echo)
+    except server.ServerError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _choose_model_dir() -> pathlib.Path:
+    """Returns what is served where no model is named, and says which that is."""
+    from muwnet_fer.models.muwnet import packaged_weights
+    from muwnet_fer.pipeline import served_model
+
+    try:
+        served = served_model.choose_model_dir()
+    except (served_model.NoModelError, packaged_weights.WeightsError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"model    {served.base_path}: {served.description}")
+    return served.base_path
+
+
 @main.group()
 def data() -> None:
     """Make and look at data."""

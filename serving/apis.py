@@ -40,6 +40,7 @@ ModelServerConfig = _CLASSES["tensorflow.serving.ModelServerConfig"]
 ModelConfig = _CLASSES["tensorflow.serving.ModelConfig"]
 ReloadConfigRequest = _CLASSES["tensorflow.serving.ReloadConfigRequest"]
 ReloadConfigResponse = _CLASSES["tensorflow.serving.ReloadConfigResponse"]
+PredictionLog = _CLASSES["tensorflow.serving.PredictionLog"]
 
 PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
 MODEL_SERVICE = "tensorflow.serving.ModelService"

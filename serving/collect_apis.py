@@ -20,6 +20,7 @@ def collect() -> descriptor_pb2.FileDescriptorSet:
         get_model_status_pb2,
         model_management_pb2,
         predict_pb2,
+        prediction_log_pb2,
     )
 
     needed: dict[str, descriptor.FileDescriptor] = {}
@@ -44,6 +45,7 @@ def collect() -> descriptor_pb2.FileDescriptorSet:
         ),
         (get_model_status_pb2, ("GetModelStatusRequest", "GetModelStatusResponse")),
         (model_management_pb2, ("ReloadConfigRequest", "ReloadConfigResponse")),
+        (prediction_log_pb2, ("PredictionLog",)),
     ):
         for name in root_names:
             need(module.DESCRIPTOR.message_types_by_name[name])

@@ -10,6 +10,7 @@ from tensorflow_serving.apis import (
     get_model_status_pb2,
     model_management_pb2,
     predict_pb2,
+    prediction_log_pb2,
 )
 
 from muwnet_fer.serving import apis, collect_apis
@@ -33,6 +34,7 @@ def test_bytes_are_those_of_the_installed_stubs():
         (apis.GetModelStatusResponse, get_model_status_pb2.GetModelStatusResponse),
         (apis.ReloadConfigRequest, model_management_pb2.ReloadConfigRequest),
         (apis.ReloadConfigResponse, model_management_pb2.ReloadConfigResponse),
+        (apis.PredictionLog, prediction_log_pb2.PredictionLog),
     ):
         message, reference = fill(theirs()), ours()
         content = message.SerializeToString(deterministic=True)

@@ -1,0 +1,58 @@
+"""What the tests of serving share: a tiny SavedModel in versions that answer differently."""
+
+import dataclasses
+import pathlib
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+from muwnet_fer.models.muwnet import config as muwnet_config
+from muwnet_fer.models.muwnet import export, preprocessing
+from muwnet_fer.models.muwnet import model as muwnet_model
+
+SERVER_TINY_CONFIG = muwnet_config.MuWNetConfig(
+    stages=(
+        muwnet_config.Stage("convolution", 4),
+        muwnet_config.Stage("residual", 6),
+        muwnet_config.Stage("separable", 8),
+    ),
+    input_size=48,
+    fully_connected=16,
+    dropout=0.2,
+    batch_size=16,
+    optimizer="sgd",
+    learning_rate=0.05,
+    schedule="constant",
+    phases=(muwnet_config.Phase(2),),
+    seed=5,
+)
+
+
+@pytest.fixture(scope="session")
+def server_models(tmp_path_factory) -> list[pathlib.Path]:
+    """SavedModels of three seeds; never changed: server_process.publish copies them."""
+    folder = tmp_path_factory.mktemp("server_models")
+    for seed in range(3):
+        keras.utils.set_random_seed(seed)
+        model = muwnet_model.build_muwnet(SERVER_TINY_CONFIG)
+        # An untrained network hardly tells faces apart: spread its answers out.
+        model.set_weights([3 * array for array in model.get_weights()])
+        module = export.ServingModule(model, preprocessing.decode_images, 1.0)
+        manifest = {"muwnet": dataclasses.asdict(SERVER_TINY_CONFIG), "temperature": 1.0}
+        export.save(module, manifest, str(folder / str(seed)))
+    return [folder / str(seed) for seed in range(3)]
+
+
+@pytest.fixture(scope="session")
+def server_faces() -> np.ndarray:
+    """Eight faces of random patches, uint8 [8, 48, 48]."""
+    patches = np.random.default_rng(1).integers(0, 256, (8, 6, 6))
+    return np.kron(patches, np.ones((1, 8, 8))).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def server_pngs(server_faces) -> list[bytes]:
+    """The same as PNG files."""
+    return [cv2.imencode(".png", face)[1].tobytes() for face in server_faces]
