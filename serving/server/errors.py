@@ -150,6 +150,11 @@ def models_not_available(reasons: dict[str, str]) -> ServingError:
     )
 
 
+def not_a_message(reason: str) -> ServingError:
+    """Bytes that are no message of the method's; INTERNAL, as gRPC itself says in C++."""
+    return ServingError(grpc.StatusCode.INTERNAL, f"cannot parse the request: {reason}")
+
+
 def from_tensorflow(error: Exception) -> ServingError:
     """What TensorFlow raised while it ran a signature: an OpError keeps its code."""
     code = _CODES.get(getattr(error, "error_code", None), grpc.StatusCode.INTERNAL)

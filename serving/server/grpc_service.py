@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent import futures
 
 import grpc
+from google.protobuf import message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from muwnet_fer.serving import apis
@@ -52,8 +53,7 @@ def create_server(
     for path, (answer, request_class) in methods.items():
         _, service_name, method = path.split("/")
         handler = grpc.unary_unary_rpc_method_handler(
-            _handle(answer, takes_deadline=path == apis.PREDICT),
-            request_deserializer=request_class.FromString,
+            _handle(answer, request_class, takes_deadline=path == apis.PREDICT),
             response_serializer=lambda response: response.SerializeToString(),
         )
         server.add_generic_rpc_handlers(
@@ -68,15 +68,19 @@ def set_health(servicer: health.HealthServicer, status: int) -> None:
         servicer.set(service_name, status)
 
 
-def _handle(answer: Callable, takes_deadline: bool) -> Callable:
-    """Returns gRPC's handler: errors become status codes, and none stops the server."""
+def _handle(answer: Callable, request_class: type, takes_deadline: bool) -> Callable:
+    """Returns gRPC's handler of bytes: errors become status codes, and none stops the server."""
 
-    def handle(request, context: grpc.ServicerContext):
+    def handle(content: bytes, context: grpc.ServicerContext):
         try:
+            # Here, since gRPC logs a traceback where its deserializer fails.
+            request = request_class.FromString(content)
             if not takes_deadline:
                 return answer(request)
             remaining = context.time_remaining()
             return answer(request, None if remaining is None else time.monotonic() + remaining)
+        except message.DecodeError as error:
+            refused = errors.not_a_message(str(error))
         except errors.ServingError as error:
             refused = error
         except Exception:
