@@ -86,7 +86,8 @@ class ModelManager:
           OSError: for a config that cannot be read.
         """
         self._read = self._read_config()
-        self._apply(self._read)
+        self._models = self._read
+        self._apply()
         self._poller = threading.Thread(target=self._poll, args=[poll_seconds], daemon=True)
         self._poller.start()
 
@@ -103,7 +104,6 @@ class ModelManager:
           ServingError: where a label names a version that is not available, in which case nothing
             changes, and where a model has no version that can be loaded.
         """
-        self._check_labels(config)
         self._apply(config)
 
     @contextlib.contextmanager
@@ -176,18 +176,14 @@ class ModelManager:
 
     def _follow(self) -> None:
         """Takes the config that is wanted, where it changed, and what is new in the base paths."""
-        config, problem = self._models, None
         try:
             wanted = self._read_config()
             if wanted != self._read:
-                self._check_labels(wanted)
-                self._read = config = wanted
-                _LOGGER.info("The model config has changed")
-        except (OSError, errors.ServingError) as error:
-            problem = error  # a bad config keeps no new version from being loaded
-        self._apply(config)
-        if problem:
-            raise problem
+                self._apply(wanted)
+                self._read = wanted
+                _LOGGER.info("The model config is taken over")
+        finally:
+            self._apply()  # a bad config keeps no new version from being loaded
 
     def _report(self, problem: str) -> None:
         """Logs a problem once, however many polls it lasts."""
@@ -196,17 +192,24 @@ class ModelManager:
         self._reported.add(problem)
 
     def _check_labels(self, config: model_config.Config) -> None:
-        available = self.list_models()
+        """Refuses a config that moves a label to a version that is not available."""
         for name, model in config.items():
-            for version in model.labels.values():
-                if version not in available.get(name, ()):
+            before = self._models[name].labels if name in self._models else {}
+            for label, version in model.labels.items():
+                if version != before.get(label) and version not in self._loaded.get(name, ()):
                     raise errors.label_of_unavailable_version(name, version)
 
-    def _apply(self, config: model_config.Config) -> None:
-        """Loads and unloads until what is served is what the config asks for, as far as it can."""
+    def _apply(self, wanted: model_config.Config | None = None) -> None:
+        """Loads and unloads until what is served is what the config asks for, as far as it can.
+
+        Args:
+          wanted: config in place of the one in force.
+        """
         with self._updating:
+            if wanted is not None:
+                self._check_labels(wanted)
             with self._lock:
-                self._models = config
+                config = self._models = self._models if wanted is None else wanted
                 for name in config:
                     self._loaded.setdefault(name, {})
             for name in self._loaded.keys() - config.keys():
