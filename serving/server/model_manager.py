@@ -62,12 +62,12 @@ class ModelManager:
     ):
         self._read_config = read_config
         self._options = options
-        self._lock = threading.Lock()  # of the four below, held for moments
+        self._lock = threading.Lock()  # of the three below, held for moments
         self._models: model_config.Config = {}
         self._loaded: dict[str, dict[int, _Loaded]] = {}
         self._statuses: dict[str, dict[int, VersionStatus]] = {}
-        self._broken: dict[pathlib.Path, Fingerprint] = {}
         self._updating = threading.Lock()  # one change of versions at a time
+        self._broken: dict[tuple[str, int], Fingerprint] = {}
         self._read: model_config.Config | None = None
         self._reported: set[str] = set()
         self._reported_before: set[str] = set()
@@ -223,8 +223,8 @@ class ModelManager:
         """Loads and unloads a model's versions; returns why one could not be loaded, else ''."""
         try:
             there = model_config.list_versions(model.base_path)
-        except OSError as error:
-            problem = f"Could not find base path {model.base_path}: {error.strerror}"
+        except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
+            problem = f"Could not find base path {str(model.base_path)!r}: {error}"
             self._report(problem)
             return problem
         wanted = model.choose(there)
@@ -247,19 +247,19 @@ class ModelManager:
     def _load(self, name: str, version: int, path: pathlib.Path) -> str:
         """Loads a version; returns why it could not be, else ''."""
         fingerprint = _fingerprint(path)
-        if self._broken.get(path) == fingerprint:
+        if self._broken.get((name, version)) == fingerprint:
             return self._statuses[name][version].error
         self._set_status(name, version, State.LOADING)
         start = time.monotonic()
         try:
             loaded = _Loaded(servable.Servable(path, version, self._options))
         except servable.LoadError as error:
-            self._broken[path] = fingerprint  # not tried again before its files change
+            self._broken[name, version] = fingerprint  # not tried again before its files change
             self._set_status(name, version, State.END, str(error))
             served = ", ".join(map(str, sorted(self._loaded[name])))
             _LOGGER.error("%s %s: %s; serving %s", name, version, error, served or "none")
             return str(error)
-        self._broken.pop(path, None)
+        self._broken.pop((name, version), None)
         with self._lock:
             self._loaded[name] = {**self._loaded[name], version: loaded}
         self._set_status(name, version, State.AVAILABLE)
@@ -282,7 +282,8 @@ class ModelManager:
         version = loaded.servable.version
         loaded.servable = None
         self._has_ended.set()
-        self._set_status(name, version, State.END)
+        if version not in self._loaded[name]:  # not loaded again meanwhile
+            self._set_status(name, version, State.END)
         _LOGGER.info("%s %s: unloaded", name, version)
 
     def _set_status(self, name: str, version: int, state: State, error: str = "") -> None:

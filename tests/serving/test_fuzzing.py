@@ -187,6 +187,33 @@ def is_message(request_class, content: bytes) -> bool:
     return True
 
 
+def test_models_that_are_none_beside_ours(server):
+    """Each config is taken, as far as it can be, and the next one again."""
+    (base_path,) = {part for part in server.process.args if part.startswith("/")}
+
+    @SETTINGS
+    @hypothesis.given(
+        st.dictionaries(
+            st.text(max_size=3),
+            st.sampled_from(["/nowhere", "/\0", "/" + "x" * 300, "/dev/null", "/" + "x/" * 3000])
+            | st.text(max_size=5).map(lambda text: f"/{text}"),
+            min_size=1,
+            max_size=2,
+        )
+    )
+    def check(base_paths):
+        request = apis.ReloadConfigRequest()
+        for name, path in {"muwnet": base_path, **base_paths}.items():
+            request.config.model_config_list.config.add(
+                name=name, base_path=path, model_platform="tensorflow"
+            )
+        assert send(server, apis.RELOAD_CONFIG, request.SerializeToString()) in {
+            grpc.StatusCode.UNKNOWN
+        }
+
+    check()
+
+
 def test_configs_that_are_none(server):
     """Whatever is asked of the config, the version that is served stays."""
 

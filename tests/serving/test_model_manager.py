@@ -77,6 +77,27 @@ def test_version_that_was_unloaded_may_come_back(follow, server_models):
     followed.wait_for({1: State.AVAILABLE, 2: State.END})
 
 
+def test_version_that_comes_back_before_its_last_request_has_ended_stays(follow, server_models):
+    followed = follow(policy="specific", versions=frozenset([1]))
+    with followed.manager.use("muwnet"):
+        server_process.publish(server_models[1], followed.base_path, 2)
+        followed.set(policy="specific", versions=frozenset([2]))
+        followed.wait_for({1: State.UNLOADING, 2: State.AVAILABLE})
+        followed.set(policy="specific", versions=frozenset([1, 2]))
+        followed.wait_for({1: State.AVAILABLE, 2: State.AVAILABLE})
+    assert followed.states()[1] == State.AVAILABLE
+
+
+def test_two_models_of_one_broken_folder(follow):
+    followed = follow()
+    (followed.base_path / "2").mkdir()
+    server_process.wait_until(lambda: followed.states().get(2) == State.END)
+    other = model_config.Model("other", followed.base_path)
+    followed.manager.reload({**followed.config, "other": other})
+    assert followed.manager.list_models() == {"muwnet": [1], "other": [1]}
+    assert "a SavedModel in" in followed.manager.get_statuses("other")[2].error
+
+
 def test_all_and_latest_policies(follow, server_models):
     followed = follow(policy="all")
     for version in (2, 3):
