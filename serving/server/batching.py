@@ -139,17 +139,21 @@ class Batcher:
                 return
         for task in tasks:
             try:
-                task.outputs = self._run_rows(task.rows)
+                task.outputs = self._run_rows(task.rows, task.deadline)
             except errors.ServingError as error:
                 task.error = error
 
-    def _run_rows(self, rows: np.ndarray) -> Arrays:
+    def _run_rows(self, rows: np.ndarray, deadline: float | None = None) -> Arrays:
         """Runs rows, in several runs where a request alone is larger than a batch."""
         limit = self._options.max_batch_size
-        try:
-            parts = [self._run(rows[start : start + limit]) for start in range(0, len(rows), limit)]
-        except Exception as error:  # whatever it is, the requests that wait must get an answer
-            raise errors.from_tensorflow(error) from error
+        parts = []
+        for start in range(0, len(rows), limit):
+            if parts and deadline is not None and deadline < time.monotonic():
+                raise errors.deadline_exceeded()
+            try:
+                parts.append(self._run(rows[start : start + limit]))
+            except Exception as error:  # whatever it is, the requests that wait must get an answer
+                raise errors.from_tensorflow(error) from error
         if len(parts) == 1:
             return parts[0]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -98,6 +98,21 @@ def test_request_whose_deadline_passed_in_the_queue_is_not_run():
     assert network.sizes == [1]
 
 
+def test_large_request_is_given_up_at_its_deadline():
+    sizes = []
+
+    def run(rows):
+        sizes.append(len(rows))
+        time.sleep(0.3)
+        return {"rows": rows}
+
+    batcher = batching.Batcher(run, batching.BatchingOptions(max_batch_size=2))
+    with pytest.raises(errors.ServingError) as caught:
+        batcher.submit(np.ones(100), deadline=time.monotonic() + 0.4)
+    assert caught.value.code == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert sizes == [2, 2]
+
+
 def test_batch_waits_for_more_up_to_the_timeout():
     network = Network()
     batcher = batching.Batcher(network, batching.BatchingOptions(2, timeout=20.0))
