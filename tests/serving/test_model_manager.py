@@ -7,10 +7,10 @@ import grpc
 import numpy as np
 import pytest
 
-from muwnet_fer.serving.server import errors, model_config, model_manager
+from muwnet_fer.serving.server import batching, errors, loaded_versions, model_config, model_manager
 from muwnet_fer.tests.serving import server_process
 
-State = model_manager.State
+State = loaded_versions.State
 
 
 class Followed:
@@ -19,7 +19,7 @@ class Followed:
     def __init__(self, base_path, **model):
         self.base_path = base_path
         self.set(**model)
-        self.manager = model_manager.ModelManager(lambda: self.config)
+        self.manager = model_manager.ModelManager(lambda: self.config, batching.BatchingOptions())
 
     def set(self, **model):
         self.config = {"muwnet": model_config.Model("muwnet", self.base_path, **model)}

@@ -127,7 +127,7 @@ def both(server_models, tmp_path_factory):
     base_path = tmp_path_factory.mktemp("models")
     server_process.publish(server_models[1], base_path, 1)
     config = {"muwnet": model_config.Model("muwnet", base_path)}
-    manager = model_manager.ModelManager(lambda: config)
+    manager = model_manager.ModelManager(lambda: config, OPTIONS)
     manager.start()
     yield server_service.Service(manager), TensorFlowSession(base_path / "1")
     manager.close()
