@@ -160,8 +160,8 @@ class ModelManager:
             reasons = {name: self._update(model) for name, model in config.items()}
             for versions in self._versions.values():
                 versions.collect()
-        available = self.list_models()
-        missing = {name: why for name, why in reasons.items() if not available.get(name)}
+            available = self.list_models()
+        missing = {name: why for name, why in reasons.items() if not available[name]}
         if missing:
             raise errors.models_not_available(missing)
 
