@@ -118,7 +118,10 @@ def _run(config: pipeline_config.PipelineConfig, to: str | None) -> int | None:
 
 def _report(config: pipeline_config.PipelineConfig, records: dict, to: str | None) -> int:
     """Prints the verdict; returns the exit code."""
+    from tensorflow_serving.config import model_server_config_pb2
+
     from muwnet_fer.components.atomic_pusher import versions
+    from muwnet_fer.data import model_config
     from muwnet_fer.pipeline import profiles, run_record, tracked_runner, verdict
 
     example_gen = records.get("Fer2013ExampleGen")
@@ -154,6 +157,11 @@ def _report(config: pipeline_config.PipelineConfig, records: dict, to: str | Non
     unchanged = "unchanged, " if result.unchanged else ""
     path = config.output.serving_model / result.version
     console.LOGGER.info("pushed    %sversion %s (%s)", unchanged, result.version, path)
+    if config.output.model_config.exists():
+        model = model_config.read(
+            config.output.model_config, model_server_config_pb2.ModelServerConfig
+        )
+        console.LOGGER.info("labels    %s", model_config.format_labels(model))
     return OK
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import pathlib
 
-from muwnet_fer.data import atomic_file
+from muwnet_fer.data import atomic_file, model_config
 
 _LINEAGE_FILE = "lineage.json"
 
@@ -43,6 +43,11 @@ class OutputFolder:
     def serving_model(self) -> pathlib.Path:
         """Where a server looks for versions."""
         return self.path / "serving_model"
+
+    @property
+    def model_config(self) -> pathlib.Path:
+        """The file that names the versions a server loads."""
+        return self.path / model_config.FILE_NAME
 
     @property
     def checkpoints(self) -> pathlib.Path:

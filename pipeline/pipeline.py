@@ -16,7 +16,7 @@ from muwnet_fer.components.curated_schema_gen import executor as curated_schema_
 from muwnet_fer.components.fer2013_example_gen import component as example_gen_component
 from muwnet_fer.components.predictor import component as predictor_component
 from muwnet_fer.components.predictor import executor as predictor_executor
-from muwnet_fer.data import fer2013
+from muwnet_fer.data import fer2013, model_config
 from muwnet_fer.models.muwnet import preprocessing, trainer
 from muwnet_fer.pipeline import baseline, evaluation, metrics, source_fingerprint, split_thresholds
 from muwnet_fer.pipeline import config as pipeline_config
@@ -144,7 +144,10 @@ def create_pipeline(config: pipeline_config.PipelineConfig) -> tfx.dsl.Pipeline:
                 base_directory=str(config.output.serving_model)
             )
         ),
-        custom_config={"source_fingerprint": fingerprint(atomic_pusher_executor.__name__)},
+        custom_config={
+            "source_fingerprint": fingerprint(atomic_pusher_executor.__name__),
+            atomic_pusher_executor.POLL_SECONDS_KEY: model_config.POLL_SECONDS,
+        },
     ).with_id("Pusher")
 
     return tfx.dsl.Pipeline(

@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from ml_metadata import errors
 from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2
+from tensorflow_serving.config import model_server_config_pb2
 
 from muwnet_fer.components.atomic_pusher import versions
-from muwnet_fer.data import atomic_file
+from muwnet_fer.data import atomic_file, model_config
 from muwnet_fer.models.muwnet import checkpoint
 from muwnet_fer.pipeline import config as pipeline_config
 from muwnet_fer.pipeline import lineage_lock, local_runner, output_folder
@@ -147,10 +148,11 @@ def make_plan(folder: output_folder.OutputFolder, history: History, keep: int) -
     """Returns what goes; nothing, where no run is known.
 
     The `keep` newest runs stay, and those that made the newest blessed and the newest pushed model;
-    of the versions, the `keep` newest and those that a PushedModel names which stays.
+    of the versions, the `keep` newest, those that a PushedModel names which stays, and those that
+    servers load.
 
     Raises:
-      OutputFolderError: where a link stands for a folder.
+      OutputFolderError: where a link stands for a folder, or the file that servers poll is none.
     """
     if not history.runs:
         return Plan(0, [], {})
@@ -173,7 +175,7 @@ def make_plan(folder: output_folder.OutputFolder, history: History, keep: int) -
             "versions": [
                 path
                 for path in versions.list_versions(_refuse_link(folder.serving_model))[:-keep]
-                if path.name not in _read_versions(kept)
+                if path.name not in _read_versions(kept) | _read_served(folder)
             ],
             "checkpoints": [
                 path for path in _list(folder.checkpoints) if not checkpoint.is_resumable(path)
@@ -237,6 +239,17 @@ def _list_execution_folders(pipeline_root: pathlib.Path) -> Iterator[pathlib.Pat
             else:
                 for kind in _list(key):
                     yield from _list(kind)
+
+
+def _read_served(folder: output_folder.OutputFolder) -> set[str]:
+    """Returns the versions that servers load: what is stable may be old."""
+    if not folder.model_config.exists():
+        return set()
+    try:
+        model = model_config.read(folder.model_config, model_server_config_pb2.ModelServerConfig)
+    except model_config.ModelConfigError as error:
+        raise output_folder.OutputFolderError(str(error)) from error
+    return set(map(str, model.model_version_policy.specific.versions))
 
 
 def _list_half_versions(serving_model_dir: pathlib.Path) -> list[pathlib.Path]:

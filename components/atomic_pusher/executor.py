@@ -3,16 +3,20 @@
 import pathlib
 from typing import Any
 
+from tensorflow_serving.config import model_server_config_pb2
 from tfx import types
 from tfx.components.pusher import executor
 from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils, standard_component_specs
-from tfx.utils import proto_utils
+from tfx.utils import json_utils, proto_utils
 
 from muwnet_fer.components.atomic_pusher import versions
+from muwnet_fer.data import model_config
 
 # TFX's names of the properties that it sets where it pushed, there private.
 _PUSHED, _DESTINATION, _VERSION = "pushed", "pushed_destination", "pushed_version"
+# Of `custom_config`: how often servers look at the model config file; 0 where none does.
+POLL_SECONDS_KEY = "poll_seconds"
 
 
 class Executor(executor.Executor):
@@ -26,14 +30,20 @@ class Executor(executor.Executor):
     ) -> None:
         """Pushes a blessed model as a version above all others; its artifact names that version.
 
+        The file beside the versions that servers poll names it canary.
+
         Raises:
-          Exception: whatever stopped the copy; there is no new version then.
+          ModelConfigError: where that file is none; there is no new version then.
+          Exception: whatever stopped the copy; there is no new version then either.
         """
         destination = pusher_pb2.PushDestination()
         proto_utils.json_to_proto(
             exec_properties[standard_component_specs.PUSH_DESTINATION_KEY], destination
         )
         serving_model_dir = pathlib.Path(destination.filesystem.base_directory)
+        config_file = serving_model_dir.with_name(model_config.FILE_NAME)
+        if config_file.exists():  # what is wrong with it comes up before a version is there
+            model_config.read(config_file, model_server_config_pb2.ModelServerConfig)
         destination.filesystem.base_directory = str(versions.temporary_dir(serving_model_dir))
         redirected = {
             **exec_properties,
@@ -50,5 +60,16 @@ class Executor(executor.Executor):
                 version = versions.publish(complete, serving_model_dir)
                 pushed_model.set_string_custom_property(_DESTINATION, str(version))
                 pushed_model.set_string_custom_property(_VERSION, version.name)
+                model_config.label_pushed(
+                    config_file,
+                    model_server_config_pb2.ModelServerConfig,
+                    version,
+                    _read_poll_seconds(exec_properties),
+                )
         finally:
             versions.clear_temporary(serving_model_dir)
+
+
+def _read_poll_seconds(exec_properties: dict[str, Any]) -> float:
+    custom_config = exec_properties.get(standard_component_specs.CUSTOM_CONFIG_KEY) or "null"
+    return (json_utils.loads(custom_config) or {}).get(POLL_SECONDS_KEY, 0)

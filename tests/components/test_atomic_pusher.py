@@ -10,11 +10,13 @@ import time
 
 import pytest
 import tensorflow as tf
+from tensorflow_serving.config import model_server_config_pb2
 from tfx.components.pusher import executor as tfx_executor
 from tfx.dsl.io import fileio
 from tfx.types import standard_artifacts
 
 from muwnet_fer.components.atomic_pusher import executor, versions
+from muwnet_fer.data import model_config
 
 EXTRA_FILES = 1500  # make a copy take a good part of a second
 
@@ -39,7 +41,11 @@ def model_dir(tmp_path_factory) -> pathlib.Path:
 
 
 def push(
-    executor_class: type, model_dir: pathlib.Path, serving: pathlib.Path, blessed: bool = True
+    executor_class: type,
+    model_dir: pathlib.Path,
+    serving: pathlib.Path,
+    blessed: bool = True,
+    poll_seconds: float = 0,
 ) -> standard_artifacts.PushedModel:
     """Pushes as TFX's launcher does; returns the artifact."""
     model, blessing = standard_artifacts.Model(), standard_artifacts.ModelBlessing()
@@ -50,7 +56,10 @@ def push(
     executor_class().Do(
         {"model": [model], "model_blessing": [blessing]},
         {"pushed_model": [pushed_model]},
-        {"push_destination": json.dumps({"filesystem": {"base_directory": str(serving)}})},
+        {
+            "push_destination": json.dumps({"filesystem": {"base_directory": str(serving)}}),
+            "custom_config": json.dumps({executor.POLL_SECONDS_KEY: poll_seconds}),
+        },
     )
     return pushed_model
 
@@ -186,6 +195,53 @@ def test_a_version_is_above_all_that_are_there(tmp_path, model_dir, ahead):
     ]
     for number in numbers:
         assert list_files(serving / str(number)) == {"kept": 0}
+
+
+# === The file that servers poll ===
+
+
+def read_labels(serving: pathlib.Path) -> dict[str, int]:
+    model = model_config.read(
+        serving.parent / model_config.FILE_NAME, model_server_config_pb2.ModelServerConfig
+    )
+    assert model.base_path == str(serving)
+    return dict(model.version_labels)
+
+
+def test_a_new_version_is_canary_and_the_first_one_stays_stable(tmp_path, model_dir):
+    serving = tmp_path / "serving"
+    first, second = (
+        int(
+            push(executor.Executor, model_dir, serving).get_string_custom_property("pushed_version")
+        )
+        for _ in range(2)
+    )
+    assert read_labels(serving) == {"stable": first, "canary": second}
+
+
+def test_what_was_not_pushed_gets_no_label(tmp_path, model_dir):
+    serving = tmp_path / "serving"
+    push(executor.Executor, model_dir, serving)
+    before = read_labels(serving)
+    push(executor.Executor, model_dir, serving, blessed=False)
+    assert read_labels(serving) == before
+
+
+def test_a_file_that_is_no_model_config_stops_the_push_before_there_is_a_version(
+    tmp_path, model_dir
+):
+    (tmp_path / model_config.FILE_NAME).write_text("nonsense {")
+    with pytest.raises(model_config.ModelConfigError, match=model_config.FILE_NAME):
+        push(executor.Executor, model_dir, tmp_path / "serving")
+    assert not (tmp_path / "serving").exists()
+
+
+def test_it_waits_between_the_two_steps_as_long_as_it_is_told(tmp_path, model_dir):
+    serving = tmp_path / "serving"
+    push(executor.Executor, model_dir, serving, poll_seconds=60)  # the first needs no second step
+    started = time.monotonic()
+    push(executor.Executor, model_dir, serving, poll_seconds=1)
+    assert time.monotonic() - started >= 2
 
 
 # === Withdrawal ===

@@ -10,8 +10,10 @@ import sys
 
 import pytest
 from ml_metadata.proto import metadata_store_pb2
+from tensorflow_serving.config import model_server_config_pb2
 from tfx.orchestration import metadata
 
+from muwnet_fer.data import model_config
 from muwnet_fer.models.muwnet import checkpoint
 from muwnet_fer.pipeline import config as pipeline_config
 from muwnet_fer.pipeline import lineage_lock, output_folder, prune
@@ -96,7 +98,8 @@ def test_the_newest_runs_and_the_newest_blessed_model_stay(config, capsys):
     kept = list_uris(newest) | list_uris(blessed) | list_uris(baseline, "Trainer", "Evaluator")
     assert_stays(config, kept)
     assert list_uris(oldest).isdisjoint(kept)
-    assert list_versions(config) == [read_version(blessed)]
+    # The first pushed version is stable, and so still served.
+    assert list_versions(config) == [read_version(oldest), read_version(blessed)]
     # Of oldest: 5 with its Examples; the baseline's push; of each bad run: 4.
     assert "removed runs: 4, artifacts: 14, " in capsys.readouterr().out
 
@@ -109,7 +112,7 @@ def test_as_many_runs_and_versions_stay_as_asked(config):
     # The third newest's model is the second newest's baseline.
     kept = list_uris(records[3]) | list_uris(records[2])
     assert_stays(config, kept | list_uris(records[1], "Trainer", "Evaluator"))
-    assert list_versions(config) == [read_version(records[2]), read_version(records[3])]
+    assert list_versions(config) == [read_version(records[i]) for i in (0, 2, 3)]
 
 
 def test_the_newest_blessed_version_stays_whatever_was_put_above_it(config):
@@ -118,7 +121,7 @@ def test_the_newest_blessed_version_stays_whatever_was_put_above_it(config):
         (config.output.serving_model / number).mkdir()
     assert read_version(old) in list_versions(config)
     run_prune(config, keep=1)
-    assert list_versions(config) == [read_version(blessed), "99999999999"]
+    assert list_versions(config) == [read_version(old), read_version(blessed), "99999999999"]
 
 
 def test_the_newest_blessed_and_the_newest_pushed_model_may_be_two(config):
@@ -129,6 +132,30 @@ def test_the_newest_blessed_and_the_newest_pushed_model_may_be_two(config):
     run_prune(config, keep=1)
     assert_stays(config, list_uris(pushed) | list_uris(blessed))
     assert list_versions(config) == [read_version(pushed)]
+
+
+def test_the_stable_version_stays_however_old(config):
+    records = [small_pipeline.run(config, learnt) for learnt in "abcd"]
+    run_prune(config, keep=1)
+    # The first one pushed is stable until another one is promoted.
+    assert list_versions(config) == [read_version(records[0]), read_version(records[3])]
+    with model_config.edit(
+        config.output.model_config, model_server_config_pb2.ModelServerConfig
+    ) as model:
+        for label in (model_config.STABLE, model_config.PREVIOUS):
+            model_config.set_label(model, label, int(read_version(records[3])))
+    run_prune(config, keep=1)
+    assert list_versions(config) == [read_version(records[3])]
+
+
+def test_a_file_that_is_no_model_config_stops_a_prune_before_anything_is_gone(config, capsys):
+    for learnt in "ab":
+        small_pipeline.run(config, learnt)
+    before = list_versions(config)
+    config.output.model_config.write_text("nonsense {")
+    assert prune.run(1, str(config.output.path)) == 2
+    assert model_config.FILE_NAME in capsys.readouterr().err
+    assert list_versions(config) == before
 
 
 def test_an_unchanged_run_is_all_cached_after_a_prune(config):
@@ -351,7 +378,7 @@ def test_all_lineages_under_output_are_pruned(small_csv, tmp_path, monkeypatch, 
     for lineage, line in zip(lineages, lines, strict=True):
         folder = tmp_path / "output" / lineage
         assert line.startswith(f"{folder}: removed runs: 2, ")
-        assert len(list((folder / "serving_model").iterdir())) == 1
+        assert len(list((folder / "serving_model").iterdir())) == 2  # the stable and the newest
 
 
 @pytest.mark.parametrize(
