@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from muwnet_fer.data import fer2013
 from muwnet_fer.models.muwnet import model as muwnet_model
-from muwnet_fer.models.muwnet import packaged_weights, views
+from muwnet_fer.models.muwnet import packaged_weights, views, warmup
 
 TEN_VIEWS = "ten_views"
 _FACE = (fer2013.IMAGE_SIZE, fer2013.IMAGE_SIZE)
@@ -92,7 +92,7 @@ def _name_outputs(probabilities: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def save(module: ServingModule, manifest: dict[str, Any], path: str) -> None:
-    """Writes a SavedModel that loads without this package, and its manifest."""
+    """Writes a SavedModel that loads without this package, its manifest and warm-up requests."""
     tf.saved_model.save(
         module,
         path,
@@ -106,3 +106,4 @@ def save(module: ServingModule, manifest: dict[str, Any], path: str) -> None:
     manifest_path = pathlib.Path(path, packaged_weights.SAVED_MODEL_MANIFEST)
     manifest_path.parent.mkdir(exist_ok=True)
     manifest_path.write_text(json.dumps(manifest, indent=1) + "\n")
+    warmup.write(pathlib.Path(path))
