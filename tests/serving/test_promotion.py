@@ -1,4 +1,4 @@
-"""promote and rollback beside a running server that polls the file, by TensorFlow Serving's rules."""
+"""promote and rollback beside a server that polls the file, by TensorFlow Serving's rules."""
 
 import contextlib
 import pathlib
