@@ -23,12 +23,12 @@ class Lineage:
         self._base_path.mkdir(parents=True)
         self._models = models
 
-    def push(self, version: int) -> None:
+    def push(self, version: int, poll_seconds: float = 0) -> None:
         path = server_process.publish(
             self._models[version % len(self._models)], self._base_path, version
         )
         model_config.label_pushed(
-            self.file, model_server_config_pb2.ModelServerConfig, path, poll_seconds=0
+            self.file, model_server_config_pb2.ModelServerConfig, path, poll_seconds
         )
 
     def publish(self, version: int, broken: bool = False) -> None:
@@ -84,6 +84,17 @@ def test_a_version_that_the_server_has_not_loaded_is_promoted_in_two_steps(linea
             lambda: server.stubs.get_states()[2] == apis.ModelVersionStatus.END
         )
     assert lineage.read() == ([1], {"stable": 1, "canary": 1})
+
+
+def test_a_pushed_version_becomes_canary_by_itself(lineage, server_faces):
+    lineage.push(1)
+    with serve(lineage) as server:
+        for version in (2, 3):
+            lineage.push(version, poll_seconds=1)  # as often as this server looks
+            server_process.wait_until(lambda: ask_label(server, server_faces, "canary") != 1)
+        server_process.wait_until(lambda: ask_label(server, server_faces, "canary") == 3)
+        assert ask_label(server, server_faces, "stable") == 1
+        assert "not currently available" not in server.output
 
 
 def test_one_step_alone_would_be_refused(lineage, server_faces):
