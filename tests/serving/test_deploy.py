@@ -330,7 +330,9 @@ class Answering(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@pytest.mark.parametrize(("status", "healthy"), [(200, True), (404, False), (503, False), (None, False)])
+@pytest.mark.parametrize(
+    ("status", "healthy"), [(200, True), (404, False), (503, False), (None, False)]
+)
 def test_the_health_check_tells_a_loaded_version(status, healthy):
     kind, *command = get_service()["healthcheck"]["test"]
     assert kind == "CMD"
