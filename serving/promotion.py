@@ -59,12 +59,13 @@ def promote(
 
     Raises:
       ModelConfigError: for a version that is not there; see also model_config.read.
-      NotLoadedError: where the version is not loaded; the file lists it no more.
+      NotLoadedError: where the version is not loaded; the file is as it was.
       OSError: where the file cannot be read or written.
     """
     model = model_config.read(path, _CLASS)
     _check_is_there(model, version)
     if model.version_labels.get(label) == version:
+        _wait_until_loaded(servers, version, timeout)
         echo(f"{path}: {label} is {version} already")
         return True
     listed = version in model.model_version_policy.specific.versions

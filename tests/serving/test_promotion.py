@@ -97,7 +97,7 @@ def test_a_pushed_version_becomes_canary_by_itself(lineage, server_faces):
         assert "not currently available" not in server.output
 
 
-def test_one_step_alone_would_be_refused(lineage, server_faces):
+def test_one_step_alone_is_refused_until_it_is_rolled_back(lineage, server_faces):
     """What the two steps are for; the server keeps what it has."""
     lineage.push(1)
     with serve(lineage) as server:
@@ -108,6 +108,13 @@ def test_one_step_alone_would_be_refused(lineage, server_faces):
         server_process.wait_until(lambda: "not currently available" in server.output)
         assert ask_label(server, server_faces, "stable") == 1
         assert 2 not in server.stubs.get_states()
+        promote = ("promote", "2", "--label", "stable", "--server", server.address)
+        refused = lineage.run(*promote, "--timeout", "2")
+        assert refused.exit_code == 1
+        assert "to load version 2 within 2 s, got NOT_FOUND" in refused.output
+        assert lineage.run("rollback").exit_code == 0
+        assert lineage.run(*promote).exit_code == 0
+        server_process.wait_until(lambda: ask_label(server, server_faces, "stable") == 2)
 
 
 def test_a_version_that_does_not_load_changes_nothing(lineage, server_faces):
