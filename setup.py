@@ -14,6 +14,7 @@ FOLDERS = (
     "models.muwnet",
     "pipeline",
     "serving",
+    "serving.server",
 )
 
 setuptools.setup(

@@ -2,11 +2,13 @@
 
 import dataclasses
 import pathlib
+import shutil
 
 import cv2
 import keras
 import numpy as np
 import pytest
+from matplotlib import cbook
 
 from muwnet_fer.models.muwnet import config as muwnet_config
 from muwnet_fer.models.muwnet import export, preprocessing
@@ -56,3 +58,23 @@ def server_faces() -> np.ndarray:
 def server_pngs(server_faces) -> list[bytes]:
     """The same as PNG files."""
     return [cv2.imencode(".png", face)[1].tobytes() for face in server_faces]
+
+
+@pytest.fixture(scope="session")
+def client_model_dir(server_models, tmp_path_factory) -> pathlib.Path:
+    """A folder with one version, 1."""
+    base_path = tmp_path_factory.mktemp("client_model")
+    shutil.copytree(server_models[0], base_path / "1")
+    return base_path
+
+
+@pytest.fixture(scope="session")
+def client_faces(server_faces) -> np.ndarray:
+    """Six faces, uint8 [6, 48, 48]."""
+    return server_faces[:6]
+
+
+@pytest.fixture(scope="session")
+def client_portrait() -> pathlib.Path:
+    """A photograph of one person, 512x600 pixels, that comes with matplotlib."""
+    return pathlib.Path(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))

@@ -1,0 +1,177 @@
+"""EmotionClient: asks a server for the emotions of faces, by TensorFlow Serving's gRPC protocol.
+
+with client.EmotionClient("127.0.0.1:8500") as emotions:
+    print(emotions.predict([pathlib.Path("face.png").read_bytes()])[0].label)
+"""
+
+import json
+import os
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+# gRPC 1.65 reports every connection that ends on standard error; read when it is imported.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+import grpc  # noqa: E402
+
+from muwnet_fer.serving import apis, prediction, tensors  # noqa: E402
+
+Prediction = prediction.Prediction  # what predict() returns
+
+# gRPC allows no more (MAX_MAX_RETRY_ATTEMPTS in its retry_service_config.cc).
+_ATTEMPTS = 5
+# gRPC's own default waits up to two minutes before it connects again: a server that is back would
+# not be noticed. Milliseconds.
+_RECONNECT = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000))
+_ADDRESS = re.compile(r"(unix:.+|(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):[0-9]{1,5})")
+
+
+class ServerError(prediction.PredictionError):
+    """A server gave no prediction; the message names its address."""
+
+
+class ServerUnavailableError(ServerError):
+    """No server there, or one that takes no requests now, however often it was asked."""
+
+
+class DeadlineExceededError(ServerError):
+    """The answer did not come in time."""
+
+
+class RequestRefusedError(ServerError):
+    """The server cannot answer this request: a corrupt picture, an unknown model or version."""
+
+
+_ERRORS = {
+    grpc.StatusCode.UNAVAILABLE: ServerUnavailableError,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceededError,
+    grpc.StatusCode.INVALID_ARGUMENT: RequestRefusedError,
+    grpc.StatusCode.NOT_FOUND: RequestRefusedError,
+    grpc.StatusCode.FAILED_PRECONDITION: RequestRefusedError,
+    grpc.StatusCode.OUT_OF_RANGE: RequestRefusedError,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: RequestRefusedError,
+}
+
+
+class EmotionClient:
+    """A connection to a server, made at the first request, kept, and made again when it breaks.
+
+    Any number of threads may share one.
+
+    Args:
+      address: HOST:PORT, [IPv6]:PORT or unix:PATH.
+      model: its name there.
+      version, version_label: of the model; by default the newest one.
+      deadline: seconds that a request may take, attempts and the time between them included.
+      retry_for: seconds over which an unavailable server is tried again, five times in all, each
+        pause twice the last; 0 for a single attempt. At most half the deadline, so that the last
+        attempt has time too.
+      root_certificates: PEM of the authorities to trust; with it the connection is TLS.
+
+    Raises:
+      ValueError: for an address of another form, both of version and label, or a time below 0.
+    """
+
+    def __init__(
+        self,
+        address: str = "127.0.0.1:8500",
+        *,
+        model: str = "muwnet",
+        version: int | None = None,
+        version_label: str | None = None,
+        deadline: float = 10.0,
+        retry_for: float = 5.0,
+        root_certificates: bytes | None = None,
+    ):
+        if not _ADDRESS.fullmatch(address):
+            raise ValueError(f"expected a server as HOST:PORT, got {address!r}")
+        if version is not None and version_label is not None:
+            raise ValueError(f"expected version or label, got {version} and {version_label!r}")
+        if deadline <= 0 or retry_for < 0:
+            raise ValueError(f"expected seconds, got deadline {deadline}, retry_for {retry_for}")
+        self.address = address
+        self._deadline = deadline
+        self._spec = apis.ModelSpec(name=model)
+        if version is not None:
+            self._spec.version.value = version
+        if version_label is not None:
+            self._spec.version_label = version_label
+        options = [
+            *_RECONNECT,
+            ("grpc.service_config", _make_service_config(min(retry_for, deadline / 2))),
+            # No other configuration, from DNS.
+            ("grpc.service_config_disable_resolution", 1),
+        ]
+        if root_certificates is None:
+            self._channel = grpc.insecure_channel(address, options)
+        else:
+            credentials = grpc.ssl_channel_credentials(root_certificates)
+            self._channel = grpc.secure_channel(address, credentials, options)
+        self._call = self._channel.unary_unary(
+            apis.PREDICT,
+            request_serializer=apis.PredictRequest.SerializeToString,
+            response_deserializer=apis.PredictResponse.FromString,
+        )
+
+    def predict(self, images: Sequence[np.ndarray | bytes]) -> list[Prediction]:
+        """Returns the predictions of pictures of one face each, in their order, by one request.
+
+        Pictures as bytes and as arrays in one list take two requests, an empty list none.
+
+        Args:
+          images: PNG or JPEG bytes, or uint8 arrays, grey [h, w] or of blue, green and red
+            [h, w, 3], of any size.
+
+        Raises:
+          ServerError: one of its kinds where the server cannot be reached or does not answer.
+          TypeError, ValueError: for an image that is neither; nothing is sent then.
+        """
+        try:
+            return prediction.predict(images, self._run)
+        except grpc.RpcError as error:
+            kind = _ERRORS.get(error.code(), ServerError)
+            raise kind(self._describe(f"{error.code().name}: {error.details()}")) from error
+        except (prediction.PredictionError, tensors.TensorError) as error:
+            raise ServerError(self._describe(str(error))) from error
+
+    def close(self) -> None:
+        """Ends the connection and what is under way on it."""
+        self._channel.close()
+
+    def __enter__(self) -> "EmotionClient":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def _run(self, signature: str, image: np.ndarray) -> np.ndarray:
+        request = apis.PredictRequest(output_filter=["probabilities"])
+        request.model_spec.CopyFrom(self._spec)
+        request.model_spec.signature_name = signature
+        request.inputs["image"].CopyFrom(tensors.to_proto(image))
+        response = self._call(request, timeout=self._deadline)
+        # An output that is not there reads as a tensor of no dtype, which is refused.
+        return tensors.to_array(response.outputs["probabilities"])
+
+    def _describe(self, got: str) -> str:
+        return (
+            f"expected model {self._spec.name!r} of the server at {self.address} to answer within "
+            f"{self._deadline:g} s, got {got}"
+        )
+
+
+def _make_service_config(retry_for: float) -> str:
+    """Returns gRPC's configuration of its own retries, whose pauses add up to some `retry_for`."""
+    method = {"name": [{"service": apis.PREDICTION_SERVICE}]}
+    if retry_for > 0:
+        first = retry_for / (2 ** (_ATTEMPTS - 1) - 1)  # 1 + 2 + 4 + 8 of it
+        method["retryPolicy"] = {
+            "maxAttempts": _ATTEMPTS,
+            "initialBackoff": f"{first:.9f}s",
+            "maxBackoff": f"{retry_for:.9f}s",
+            "backoffMultiplier": 2,
+            # All that is safe: the server did not take the request.
+            "retryableStatusCodes": [grpc.StatusCode.UNAVAILABLE.name],
+        }
+    return json.dumps({"methodConfig": [method]})
