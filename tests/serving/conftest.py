@@ -33,14 +33,17 @@ SERVER_TINY_CONFIG = muwnet_config.MuWNetConfig(
 
 
 @pytest.fixture(scope="session")
-def server_models(tmp_path_factory) -> list[pathlib.Path]:
+def server_models(server_faces, tmp_path_factory) -> list[pathlib.Path]:
     """SavedModels of three seeds; never changed: server_process.publish copies them."""
     folder = tmp_path_factory.mktemp("server_models")
     for seed in range(3):
         keras.utils.set_random_seed(seed)
         model = muwnet_model.build_muwnet(SERVER_TINY_CONFIG)
-        # An untrained network hardly tells faces apart: spread its answers out.
-        model.set_weights([3 * array for array in model.get_weights()])
+        # Untrained, it would give all faces much the same probabilities.
+        head = model.get_layer(muwnet_model.LOGITS)
+        features = keras.Model(model.input, head.input)(server_faces, training=False).numpy()
+        kernel = head.kernel.numpy() * (2 / np.std(features @ head.kernel.numpy(), axis=0))
+        head.set_weights([kernel, -np.mean(features @ kernel, axis=0)])
         module = export.ServingModule(model, preprocessing.decode_images, 1.0)
         manifest = {"muwnet": dataclasses.asdict(SERVER_TINY_CONFIG), "temperature": 1.0}
         export.save(module, manifest, str(folder / str(seed)))
