@@ -50,7 +50,8 @@ def make_log(*arguments) -> prediction_log_pb2.PredictionLog:
     )
 
 
-def test_every_signature_is_warmed_up_by_a_face(version, runs):
+def test_without_requests_every_signature_is_warmed_up_by_a_face(version, runs):
+    (version / servable.WARMUP_REQUESTS).unlink()
     loaded = servable.Servable(version, 1, OPTIONS)
     assert set(loaded.signatures) == {
         "predict_faces",
