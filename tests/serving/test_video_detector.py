@@ -1,0 +1,104 @@
+"""Faces are followed by looking where they were; the whole frame is searched now and then."""
+
+import cv2
+import numpy as np
+import pytest
+
+from muwnet_fer.serving import faces, video_detector
+
+
+class SquareDetector:
+    """Finds bright squares, whole ones only, and keeps the sizes of what it searched."""
+
+    def __init__(self):
+        self.searched = []
+
+    def detect(self, image):
+        self.searched.append(image.shape[:2])
+        bright = (image[..., 0] > 128).astype(np.uint8)
+        _, _, stats, _ = cv2.connectedComponentsWithStats(bright)
+        boxes = [faces.Box(*map(int, row[:4])) for row in stats[1:] if row[4] >= 30 * 30]
+        return sorted(boxes, key=lambda box: (box.x, box.y))
+
+
+def draw(*boxes) -> np.ndarray:
+    frame = np.zeros((480, 640, 3), np.uint8)
+    for box in boxes:
+        frame[box.y : box.y + box.height, box.x : box.x + box.width] = 255
+    return frame
+
+
+def follow(frames):
+    detector = SquareDetector()
+    video = video_detector.VideoDetector(detector)
+    found = [video.detect(frame, number / 25) for number, frame in enumerate(frames)]
+    whole = [number for number, shape in enumerate(detector.searched) if shape == (480, 640)]
+    return found, whole, detector.searched
+
+
+def test_moving_faces_are_found_where_they_are_and_mostly_without_searching_everything():
+    paths = [
+        [faces.Box(10 + 8 * n, 20 + 2 * n, 40, 40), faces.Box(600 - 8 * n, 300, 40, 40)]
+        for n in range(60)
+    ]
+    found, _, searched = follow(draw(*boxes) for boxes in paths)
+    assert found == [sorted(boxes, key=lambda box: box.x) for boxes in paths]
+    assert searched.count((480, 640)) <= 6
+    assert sum(h * w for h, w in searched) < 60 * 480 * 640 / 5
+
+
+def test_a_new_face_is_found_within_half_a_second():
+    one, other = faces.Box(100, 100, 60, 60), faces.Box(400, 300, 50, 50)
+    found, *_ = follow([draw(one)] * 5 + [draw(one, other)] * 20)
+    first = next(number for number, boxes in enumerate(found) if other in boxes)
+    assert first <= 13
+    assert all(boxes == [one, other] for boxes in found[first:])
+
+
+def test_where_a_face_is_lost_everything_is_searched_at_the_next_frame():
+    one, elsewhere = faces.Box(100, 100, 60, 60), faces.Box(500, 300, 60, 60)
+    found, *_ = follow([draw(one)] * 5 + [draw(elsewhere)] * 3)
+    assert found[4:] == [[one], [], [elsewhere], [elsewhere]]
+
+
+def test_without_a_face_each_frame_is_searched_whole():
+    _, whole, _ = follow([draw()] * 10)
+    assert whole == list(range(10))
+
+
+def test_neighbours_are_found_once_each():
+    boxes = [faces.Box(100, 100, 60, 60), faces.Box(170, 100, 60, 60)]
+    found, *_ = follow([draw(*boxes)] * 10)
+    assert found == [boxes] * 10
+
+
+def test_a_crowd_is_searched_whole():
+    boxes = [faces.Box(20 + 100 * n, 40 + 110 * m, 80, 80) for n in range(6) for m in range(4)]
+    found, whole, _ = follow([draw(*boxes)] * 5)
+    assert sorted(found[4], key=str) == sorted(boxes, key=str)
+    assert len(whole) == 5
+
+
+def test_faces_at_the_edge_are_followed():
+    box = faces.Box(0, 440, 40, 40)
+    found, *_ = follow([draw(box)] * 10)
+    assert found == [[box]] * 10
+
+
+def test_what_lies_within_a_face_is_none():
+    class Both(SquareDetector):
+        def detect(self, image):
+            return [*super().detect(image), faces.Box(110, 110, 20, 20)]
+
+    video = video_detector.VideoDetector(Both())
+    assert video.detect(draw(faces.Box(100, 100, 60, 60)), 0.0) == [faces.Box(100, 100, 60, 60)]
+
+
+def test_large_frames_are_searched_at_a_bounded_size():
+    detector = SquareDetector()
+    video = video_detector.VideoDetector(detector)
+    frame = cv2.resize(draw(faces.Box(100, 100, 60, 60)), (1920, 1440), interpolation=0)
+    for number in range(5):
+        (box,) = video.detect(frame, number / 25)
+        assert (box.x, box.y, box.width, box.height) == pytest.approx((300, 300, 180, 180), abs=6)
+    assert max(map(max, detector.searched)) == 640
