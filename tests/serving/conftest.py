@@ -13,6 +13,7 @@ from matplotlib import cbook
 from muwnet_fer.models.muwnet import config as muwnet_config
 from muwnet_fer.models.muwnet import export, preprocessing
 from muwnet_fer.models.muwnet import model as muwnet_model
+from muwnet_fer.tests.serving import videos
 
 SERVER_TINY_CONFIG = muwnet_config.MuWNetConfig(
     stages=(
@@ -81,3 +82,24 @@ def client_faces(server_faces) -> np.ndarray:
 def client_portrait() -> pathlib.Path:
     """A photograph of one person, 512x600 pixels, that comes with matplotlib."""
     return pathlib.Path(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
+
+
+@pytest.fixture(scope="session")
+def webcam_model(tmp_path_factory) -> pathlib.Path:
+    """A SavedModel that takes no two patches for the same: of noise it gives all labels alike."""
+    keras.utils.set_random_seed(1)
+    model = muwnet_model.build_muwnet(SERVER_TINY_CONFIG)
+    random = np.random.default_rng(1)
+    faces = np.stack([videos.draw_noise(random) for _ in range(256)])
+    module = export.ServingModule(model, preprocessing.decode_images, 1.0)
+    logits = np.log(module.predict_faces(faces)["probabilities"])
+    kernel, bias = model.get_layer(muwnet_model.LOGITS).get_weights()
+    logits -= logits.mean(axis=1, keepdims=True)
+    bias -= logits.mean(axis=0)
+    spread = logits.std(axis=0).mean()
+    weights = [2 * kernel / spread, 2 * bias / spread]
+    model.get_layer(muwnet_model.LOGITS).set_weights(weights)
+    path = tmp_path_factory.mktemp("webcam") / "model"
+    manifest = {"muwnet": dataclasses.asdict(SERVER_TINY_CONFIG), "temperature": 1.0}
+    export.save(export.ServingModule(model, preprocessing.decode_images, 1.0), manifest, str(path))
+    return path

@@ -1,0 +1,69 @@
+"""Where the webcam loop shows its frames and where its keys come from."""
+
+import collections
+import os
+import sys
+
+import cv2
+import numpy as np
+
+_TITLE = "muwnet-fer"
+
+
+class DisplayError(Exception):
+    """A window that cannot be opened."""
+
+
+class Window:
+    """OpenCV's window."""
+
+    def __init__(self) -> None:
+        """Raises DisplayError where there is no screen."""
+        # Without either, Qt would abort the whole process.
+        if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
+            raise DisplayError("expected a display, got none: use --no-display")
+        try:
+            cv2.namedWindow(_TITLE, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
+        except cv2.error as error:  # opencv-python-headless
+            raise DisplayError(f"cannot open a window, use --no-display: {error.err}") from error
+
+    def show(self, image: np.ndarray) -> None:
+        """Shows a uint8 BGR frame."""
+        cv2.imshow(_TITLE, image)
+
+    def read_key(self) -> str:
+        """Returns the key pressed since, or "", and lets the window work; q if it was closed."""
+        key = cv2.waitKey(1)
+        if cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) < 1:
+            return "q"
+        return chr(key & 0xFF) if key >= 0 else ""
+
+    def close(self) -> None:
+        """Closes the window."""
+        cv2.destroyAllWindows()
+
+
+class NoWindow:
+    """Shows nothing and has no keys."""
+
+    def show(self, image: np.ndarray) -> None:
+        """Does nothing."""
+
+    def read_key(self) -> str:
+        """Returns "": no key."""
+        return ""
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
+class KeyScript:
+    """Keys that are pressed by themselves, one a frame shown; a dot is a frame without any."""
+
+    def __init__(self, keys: str = "") -> None:
+        self._keys = collections.deque(keys)
+
+    def read_key(self) -> str:
+        """Returns the next frame's key, or ""."""
+        key = self._keys.popleft() if self._keys else "."
+        return "" if key == "." else key

@@ -1,0 +1,71 @@
+"""The embedded server as a child process, where no other is at hand."""
+
+import socket
+import subprocess
+import sys
+
+import numpy as np
+
+from muwnet_fer.data import fer2013
+from muwnet_fer.serving import client
+
+DEFAULT_ADDRESS = "127.0.0.1:8500"
+
+_COMMAND = [sys.executable, "-c", "from muwnet_fer import cli; cli.main(prog_name='muwnet-fer')"]
+_DRAIN = 10.0  # seconds that it has to end
+
+
+class EmbeddedServerError(Exception):
+    """An embedded server that did not start."""
+
+
+def is_listening(address: str) -> bool:
+    """Returns whether anything takes connections at HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+class EmbeddedServer:
+    """`muwnet-fer serve` on the default ports, from entering to leaving; its words go to stderr."""
+
+    def __enter__(self) -> "EmbeddedServer":
+        # In a session of its own: Ctrl-C is for the webcam, which then ends the server.
+        self._process = subprocess.Popen(
+            [*_COMMAND, "serve"], stdin=subprocess.DEVNULL, stdout=2, start_new_session=True
+        )
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(_DRAIN)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def wait_until_ready(self, emotion_client: client.EmotionClient) -> None:
+        """Returns when it has answered a request.
+
+        Raises:
+          EmbeddedServerError: where it ends instead.
+        """
+        while True:
+            try:
+                return check(emotion_client)
+            except (client.ServerUnavailableError, client.DeadlineExceededError) as error:
+                try:
+                    code = self._process.wait(0.2)
+                except subprocess.TimeoutExpired:
+                    continue
+                raise EmbeddedServerError(
+                    f"expected `muwnet-fer serve` to start, got exit code {code}: see above"
+                ) from error
+
+
+def check(emotion_client: client.EmotionClient) -> None:
+    """Asks the server for one face, which also warms the connection; raises client.ServerError."""
+    emotion_client.predict([np.zeros((fer2013.IMAGE_SIZE, fer2013.IMAGE_SIZE), np.uint8)])
