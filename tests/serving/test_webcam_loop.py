@@ -203,3 +203,40 @@ def test_frames_go_on_while_the_server_hangs(served):
         stream.stop()
     assert said[0] == "no answer within 0.5 s"
     assert said[1] == "the server is back"
+
+
+def test_a_file_does_not_wait_for_ever(video, monkeypatch):
+    monkeypatch.setattr(webcam_loop, "_GIVE_UP", 1.0)
+    said = []
+    with make_loop("127.0.0.1:9", video, say=said.append) as (loop, screen):
+        with pytest.raises(webcam_loop.LoopError, match="gave up after 1 s: .*127.0.0.1:9"):
+            loop.run()
+    assert len(said) == 1
+
+
+def test_recordings_are_whole_after_an_interruption(served, tmp_path):
+    stream = videos.Stream(videos.move_face)
+    stream.start()
+    path = tmp_path / "out.mp4"
+    try:
+        with (
+            recording.VideoRecorder(str(path), 25.0) as recorder,
+            make_loop(served.address, stream.url, video=recorder) as (loop, screen),
+        ):
+            screen.show = raise_after(10)
+            assert loop.run().shown >= 9
+    finally:
+        stream.stop()
+    # Fewer than were shown: the stream is faster than the recording's 25 frames/s.
+    assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT) >= 3
+
+
+def raise_after(count: int):
+    """Returns a `show` that is interrupted as by Ctrl-C."""
+    left = itertools.count(count, -1)
+
+    def show(_):
+        if next(left) == 0:
+            raise KeyboardInterrupt
+
+    return show
