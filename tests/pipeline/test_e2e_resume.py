@@ -94,7 +94,7 @@ def read_to_end(process: subprocess.Popen) -> tuple[dict[str, np.ndarray], str]:
     out = pathlib.Path(re.search(r"^full log +(.*)$", lines, re.MULTILINE)[1]).parents[1]
     model = run_output.newest(out, "Trainer", "model") / "Format-Serving"
     reader = tf.train.load_checkpoint(str(model / "variables" / "variables"))
-    names = [name for name in reader.get_variable_to_shape_map() if name.startswith("_weights/")]
+    names = [name for name in reader.get_variable_to_shape_map() if name.startswith("weights/")]
     return {name: reader.get_tensor(name) for name in names}, lines
 
 
