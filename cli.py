@@ -109,8 +109,20 @@ def prune(keep: int, dry_run: bool, output: str | None) -> None:
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8500, show_default=True, help="For gRPC."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8500,
+    show_default=True,
+    help="For gRPC; 0 is any free one.",
 )
+@click.option(
+    "--rest-port",
+    type=click.IntRange(0, 65535),
+    default=8501,
+    show_default=True,
+    help="For REST, metrics and the web page; 0 is any free one.",
+)
+@click.option("--no-rest", is_flag=True, help="Serves gRPC only.")
 @click.option(
     "--tls-key",
     type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
@@ -153,8 +165,10 @@ def prune(keep: int, dry_run: bool, output: str | None) -> None:
     metavar="MIB",
     help="Largest request.",
 )
-def serve(model_dir, model_config, host, port, tls_key, tls_certificate, **bounds) -> None:
-    """Serve a model by TensorFlow Serving's gRPC protocol.
+def serve(
+    model_dir, model_config, host, port, rest_port, no_rest, tls_key, tls_certificate, **bounds
+) -> None:
+    """Serve a model by TensorFlow Serving's protocols, gRPC and REST, and a web page.
 
     New versions are loaded and switched to while requests go on. SIGTERM or SIGINT ends it, after
     the requests under way. Exits with 0, 1 where it cannot start, 2 for a wrong argument.
@@ -166,12 +180,14 @@ def serve(model_dir, model_config, host, port, tls_key, tls_certificate, **bound
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's greetings
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     if not model_dir and not model_config:
-        model_dir = _choose_model_dir()
+        served = _choose_model()
+        model_dir, model_config = served.base_path, served.config_file
     from muwnet_fer.serving.server import batching, server
 
     options = server.ServerOptions(
         host=host,
         port=port,
+        rest_port=None if no_rest else rest_port,
         tls_key=tls_key,
         tls_certificate=tls_certificate,
         batches=batching.BatchingOptions(
@@ -293,14 +309,21 @@ def _open_model(server: str | None, model_dir: pathlib.Path | None, root_certifi
             yield emotions
         return
     if model_dir is None:
-        model_dir = _choose_model_dir()
+        from muwnet_fer.serving import promotion
+
+        served = _choose_model()
+        model_dir = served.base_path
+        if served.config_file:
+            with _model_config_errors():
+                model_dir = promotion.find_stable(served.config_file)
+            click.echo(f"stable   version {model_dir.name}", err=True)
     from muwnet_fer.serving import local_model
 
     yield local_model.LocalModel(model_dir)
 
 
-def _choose_model_dir() -> pathlib.Path:
-    """Returns what is asked where no model is named, and says which that is, on standard error."""
+def _choose_model():
+    """Returns the ServedModel to ask where none is named, and says which, on standard error."""
     from muwnet_fer.models.muwnet import packaged_weights
     from muwnet_fer.pipeline import served_model
 
@@ -309,7 +332,9 @@ def _choose_model_dir() -> pathlib.Path:
     except (served_model.NoModelError, packaged_weights.WeightsError, OSError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"model    {served.base_path}: {served.description}", err=True)
-    return served.base_path
+    if served.config_file:
+        click.echo(f"config   {served.config_file}", err=True)
+    return served
 
 
 _config_option = click.option(

@@ -7,7 +7,7 @@ import pathlib
 import tempfile
 
 from muwnet_fer.components.atomic_pusher import versions
-from muwnet_fer.data import fer2013
+from muwnet_fer.data import fer2013, model_config
 from muwnet_fer.models.muwnet import packaged_weights
 from muwnet_fer.pipeline import config, output_folder
 
@@ -21,11 +21,16 @@ class NoModelError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class ServedModel:
-    """A folder of versions and a sentence on what is in it."""
+    """A folder of versions and a sentence on what is in it.
+
+    `config_file` says which of them are served, stable or canary; None where nothing does, and the
+    newest is.
+    """
 
     base_path: pathlib.Path
     description: str
     is_sample: bool = False
+    config_file: pathlib.Path | None = None
 
     @property
     def newest(self) -> pathlib.Path:
@@ -78,8 +83,14 @@ def _find_pushed(output: pathlib.Path) -> dict[str, pathlib.Path]:
 
 
 def _describe(lineage: str, pushed: dict[str, pathlib.Path]) -> ServedModel:
-    newest = versions.find_newest(pushed[lineage])
-    return ServedModel(pushed[lineage], f"version {newest.name}, pushed by lineage {lineage}")
+    serving_model = pushed[lineage]
+    newest = versions.find_newest(serving_model)
+    config_file = serving_model.with_name(model_config.FILE_NAME)
+    return ServedModel(
+        serving_model,
+        f"version {newest.name}, pushed by lineage {lineage}",
+        config_file=config_file if config_file.is_file() else None,
+    )
 
 
 def _export_packaged(output: pathlib.Path) -> ServedModel:

@@ -30,12 +30,15 @@ def is_listening(address: str) -> bool:
 
 
 class EmbeddedServer:
-    """`muwnet-fer serve` on the default ports, from entering to leaving; its words go to stderr."""
+    """`muwnet-fer serve` on its default port, from entering to leaving; its words go to stderr."""
 
     def __enter__(self) -> "EmbeddedServer":
         # In a session of its own: Ctrl-C is for the webcam, which then ends the server.
         self._process = subprocess.Popen(
-            [*_COMMAND, "serve"], stdin=subprocess.DEVNULL, stdout=2, start_new_session=True
+            [*_COMMAND, "serve", "--no-rest"],
+            stdin=subprocess.DEVNULL,
+            stdout=2,
+            start_new_session=True,
         )
         return self
 

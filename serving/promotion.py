@@ -158,3 +158,19 @@ def _open_status(server: str, version: int) -> Iterator[Callable[[], str]]:
             return apis.ModelVersionStatus.State.Name(status.state)
 
         yield read_status
+
+
+def find_stable(config_file: pathlib.Path) -> pathlib.Path:
+    """Returns the folder of the version that is stable.
+
+    Raises:
+      ModelConfigError: for a file that is no such config, or that calls none stable.
+      OSError: where it cannot be read.
+    """
+    model = model_config.read(config_file, _CLASS)
+    if model_config.STABLE not in model.version_labels:
+        raise model_config.ModelConfigError(
+            f"expected a version with the label {model_config.STABLE} in {config_file}, got "
+            f"{model_config.format_labels(model) or 'none'}"
+        )
+    return pathlib.Path(model.base_path, str(model.version_labels[model_config.STABLE]))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from muwnet_fer.serving.server import errors
+from muwnet_fer.serving.server import errors, metrics
 
 Arrays = dict[str, np.ndarray]
 
@@ -119,6 +119,7 @@ class Batcher:
                 count += len(batch[-1].rows)
         now = time.monotonic()
         for task in batch:
+            metrics.observe_queuing(now - task.queued_at)
             if task.deadline is not None and task.deadline < now:
                 task.error = errors.deadline_exceeded()
         return batch
@@ -150,8 +151,10 @@ class Batcher:
         for start in range(0, len(rows), limit):
             if parts and deadline is not None and deadline < time.monotonic():
                 raise errors.deadline_exceeded()
+            part = rows[start : start + limit]
+            metrics.observe_run(len(part))
             try:
-                parts.append(self._run(rows[start : start + limit]))
+                parts.append(self._run(part))
             except Exception as error:  # whatever it is, the requests that wait must get an answer
                 raise errors.from_tensorflow(error) from error
         if len(parts) == 1:

@@ -66,6 +66,11 @@ def unknown_signature(name: str) -> ServingError:
     )
 
 
+def unknown_signature_name(name: str) -> ServingError:
+    """The same in a REST request, where the inputs' dtypes are asked for first."""
+    return invalid_argument(f'Serving signature name: "{name}" not found in signature def')
+
+
 def wrong_inputs(sent: Collection[str], expected: Collection[str]) -> ServingError:
     """Inputs whose names are not the signature's."""
     if len(sent) != len(expected):

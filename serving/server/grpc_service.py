@@ -10,7 +10,7 @@ from google.protobuf import message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from muwnet_fer.serving import apis
-from muwnet_fer.serving.server import errors
+from muwnet_fer.serving.server import errors, metrics
 from muwnet_fer.serving.server import service as server_service
 
 _LOGGER = logging.getLogger(__name__)
@@ -44,8 +44,15 @@ def create_server(
     health_servicer = health.HealthServicer()
     set_health(health_servicer, health_pb2.HealthCheckResponse.NOT_SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+
+    def predict(request, deadline):
+        name = request.model_spec.name
+        known_name = name if service.manager.has_model(name) else ""
+        with metrics.observe_predict(known_name, metrics.GRPC):
+            return service.predict(request, deadline)
+
     methods = {
-        apis.PREDICT: (service.predict, apis.PredictRequest),
+        apis.PREDICT: (predict, apis.PredictRequest),
         apis.GET_MODEL_METADATA: (service.get_model_metadata, apis.GetModelMetadataRequest),
         apis.GET_MODEL_STATUS: (service.get_model_status, apis.GetModelStatusRequest),
         apis.RELOAD_CONFIG: (service.reload_config, apis.ReloadConfigRequest),

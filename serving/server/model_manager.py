@@ -108,6 +108,15 @@ class ModelManager:
         with self._lock:
             return {name: sorted(self._versions[name].list_versions()) for name in self._config}
 
+    def has_model(self, name: str) -> bool:
+        """Returns whether the config lists a model of that name."""
+        return name in self._config
+
+    def has_label(self, name: str, label: str) -> bool:
+        """Returns whether the config gives a model's version that label."""
+        model = self._config.get(name)
+        return model is not None and label in model.labels
+
     def _find_version(self, name: str, version: int | None, label: str | None) -> int | None:
         if label is None:
             return version

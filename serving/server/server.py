@@ -1,4 +1,4 @@
-"""The embedded server: TensorFlow Serving's protocol over a SavedModel, in one process.
+"""The embedded server: TensorFlow Serving's protocols over a SavedModel, in one process.
 
 muwnet-fer serve [--model-dir DIR | --model-config FILE]
 """
@@ -19,6 +19,7 @@ from muwnet_fer.serving.server import (
     batching,
     errors,
     grpc_service,
+    http_server,
     model_config,
     model_manager,
     service,
@@ -33,10 +34,11 @@ class ServerError(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class ServerOptions:
-    """How a server listens, and its bounds; port 0 is any free one."""
+    """How a server listens, and its bounds; port 0 is any free one, rest_port None for no REST."""
 
     host: str = "127.0.0.1"
     port: int = 8500
+    rest_port: int | None = None
     tls_key: pathlib.Path | None = None
     tls_certificate: pathlib.Path | None = None
     batches: batching.BatchingOptions = batching.BatchingOptions()
@@ -44,6 +46,15 @@ class ServerOptions:
     max_message_bytes: int = 16 * 2**20
     poll_seconds: float = 1.0
     drain_seconds: float = 30.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Running:
+    """A server that answers: its Service and its ports."""
+
+    service: service.Service
+    port: int
+    rest_port: int | None
 
 
 def follow_folder(base_path: pathlib.Path) -> Callable[[], model_config.Config]:
@@ -60,8 +71,8 @@ def follow_file(file: pathlib.Path) -> Callable[[], model_config.Config]:
 @contextlib.contextmanager
 def start(
     read_config: Callable[[], model_config.Config], options: ServerOptions
-) -> Iterator[tuple[service.Service, int]]:
-    """Serves within the `with`, once the models are loaded; gives the Service and gRPC's port.
+) -> Iterator[Running]:
+    """Serves within the `with`, once the models are loaded.
 
     At its end no new request is taken, and those under way have `drain_seconds` to end.
 
@@ -74,6 +85,7 @@ def start(
         answers, options.max_queue_size, options.max_message_bytes
     )
     port = _listen(server, options)
+    rest = _bind_rest(answers, options)
     # What is imported stays: to look for garbage in it at every unloading would take long.
     gc.freeze()
     try:
@@ -81,12 +93,16 @@ def start(
     except (errors.ServingError, OSError) as error:
         raise ServerError(str(error)) from error
     server.start()
+    rest_port = rest.start() if rest else None
     grpc_service.set_health(health, health_pb2.HealthCheckResponse.SERVING)
     try:
-        yield answers, port
+        yield Running(answers, port, rest_port)
     finally:
         health.enter_graceful_shutdown()
-        server.stop(options.drain_seconds).wait()
+        stopped = server.stop(options.drain_seconds)
+        if rest:
+            rest.close(options.drain_seconds)
+        stopped.wait()
         manager.close()
 
 
@@ -103,19 +119,22 @@ def run(
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    with start(read_config, options) as (answers, port):
+    with start(read_config, options) as running:
         models = "; ".join(
             f"{name} version {', '.join(map(str, versions))}"
-            for name, versions in answers.manager.list_models().items()
+            for name, versions in running.service.manager.list_models().items()
         )
-        echo(f"Serving {models} on {options.host}:{port} (gRPC)")
+        echo(f"Serving {models} on {_join(options.host, running.port)} (gRPC)")
+        if running.rest_port is not None:
+            scheme = "https" if options.tls_key else "http"
+            address = f"{scheme}://{_join(options.host, running.rest_port)}"
+            echo(f"REST on {address}/v1/models/{MODEL_NAME}, web page on {address}/")
         stopped.wait()
         echo("Stopping: no new requests, ending those under way")
 
 
 def _listen(server: grpc.Server, options: ServerOptions) -> int:
-    host = f"[{options.host}]" if ":" in options.host else options.host
-    address = f"{host}:{options.port}"
+    address = _join(options.host, options.port)
     try:
         if options.tls_key is None or options.tls_certificate is None:
             return server.add_insecure_port(address)
@@ -125,3 +144,26 @@ def _listen(server: grpc.Server, options: ServerOptions) -> int:
         raise ServerError(f"cannot read {error.filename}: {error.strerror}") from error
     except RuntimeError as error:
         raise ServerError(f"cannot listen on {address}: {error}") from error
+
+
+def _bind_rest(answers: service.Service, options: ServerOptions) -> http_server.HttpServer | None:
+    if options.rest_port is None:
+        return None
+    try:
+        tls = None
+        if options.tls_key and options.tls_certificate:
+            tls = http_server.load_tls(options.tls_key, options.tls_certificate)
+    except OSError as error:
+        raise ServerError(f"cannot use {options.tls_key} and its certificate: {error}") from error
+    try:
+        sockets = http_server.bind(options.host, options.rest_port)
+    except OSError as error:
+        address = _join(options.host, options.rest_port)
+        raise ServerError(f"cannot listen on {address}: {error}; see --rest-port") from error
+    return http_server.HttpServer(
+        answers, sockets, tls, options.max_queue_size, options.max_message_bytes
+    )
+
+
+def _join(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

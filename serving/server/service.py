@@ -38,6 +38,20 @@ class Service:
         finally:
             self._places.release()
 
+    def get_input_dtypes(self, request: apis.PredictRequest) -> dict[str, int]:
+        """Returns TensorFlow's DataType of each input of the signature that is asked for.
+
+        Raises:
+          ServingError: as REST has it; see HttpRestApiHandler::GetInfoMap in
+            tensorflow_serving/model_servers/http_rest_api_handler.cc.
+        """
+        name = request.model_spec.signature_name or servable.DEFAULT_SIGNATURE
+        with self.manager.use(**_read_model_spec(request)) as model:
+            if name not in model.signatures:
+                raise errors.unknown_signature_name(name)
+            signature = model.signatures[name]
+            return {signature.input: signature.dtype}
+
     def get_model_metadata(self, request: apis.GetModelMetadataRequest):
         """Returns an apis.GetModelMetadataResponse with all signatures."""
         model_spec = _read_model_spec(request)

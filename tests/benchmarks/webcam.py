@@ -59,7 +59,9 @@ def write_film(path: pathlib.Path) -> str:
 
 def start_server(arguments: list[str], folder: pathlib.Path):
     """Returns the process and its address."""
-    process = commands.start_command("muwnet-fer", "serve", "--port", "0", *arguments, cwd=folder)
+    process = commands.start_command(
+        "muwnet-fer", "serve", "--port", "0", "--no-rest", *arguments, cwd=folder
+    )
     for line in process.stdout:
         print(line, end="")
         found = re.search(r"Serving .* on (\S+) \(gRPC\)", line)

@@ -23,7 +23,7 @@ from tensorflow_serving.apis import (
 
 from muwnet_fer.tests import commands
 
-_READY = re.compile(r"Serving .* on (\S+) \(gRPC\)")
+_READY = re.compile(r"Serving .* on (\S+) \(gRPC\)\nREST on (\S+)/v1/")
 DEADLINE = 30.0
 
 
@@ -84,7 +84,7 @@ class ServerProcess:
         wait_until(lambda: _READY.search(self.output) or process.poll() is not None, 120)
         found = _READY.search(self.output)
         assert found, self.output
-        self.address = found[1]
+        self.address, self.rest = found.groups()
         self.stubs = Stubs(self.address)
 
     def _read(self) -> None:
@@ -103,7 +103,7 @@ class ServerProcess:
 def serve(*arguments, cwd: pathlib.Path, **environment: str) -> Iterator[ServerProcess]:
     """Starts `muwnet-fer serve` on a free port and ends it, if the test has not."""
     process = commands.start_command(
-        "muwnet-fer", "serve", "--port", "0", *arguments, cwd=cwd, **environment
+        "muwnet-fer", "serve", "--port", "0", "--rest-port", "0", *arguments, cwd=cwd, **environment
     )
     try:
         yield ServerProcess(process)
