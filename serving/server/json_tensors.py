@@ -17,6 +17,7 @@ from muwnet_fer.serving.server import errors
 ROWS, COLUMNS = "instances", "inputs"
 _ANSWERS = {ROWS: "predictions", COLUMNS: "outputs"}
 _MOST_DIMENSIONS = 254  # TensorShape::MaxDimensions in tensorflow/core/framework/tensor_shape.h
+_LONGEST_QUOTE = 200
 _JSON_TYPES = {type(None): "Null", dict: "Object", list: "Array", str: "String"}
 
 
@@ -237,7 +238,9 @@ def _name_type(value) -> str:
 
 
 def _quote(value) -> str:
-    return json.dumps(value)
+    """Returns the head of a value, so that a message says what is wrong behind it."""
+    text = json.dumps(value)
+    return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "..."
 
 
 def _format_error(value, problem: str) -> errors.ServingError:

@@ -23,6 +23,7 @@ _FOLDER = pathlib.Path(__file__).with_name("page")
 _FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
 }
 _SECURITY_HEADERS = {
@@ -51,6 +52,8 @@ class Page(http_handler.Handler):
         self.set_header("Content-Type", content_type)
         self.finish((_FOLDER / name).read_bytes())
 
+    head = get
+
 
 class Faces(http_handler.Handler):
     """The faces of a picture."""
@@ -59,7 +62,7 @@ class Faces(http_handler.Handler):
         """Answers as `find_faces`."""
         self.set_header("Cache-Control", "no-store")
         workers, service = self.context.picture_workers, self.context.service
-        self.finish(await workers.run(find_faces, service, self.read_body()))
+        self.finish_json(await workers.run(find_faces, service, self.read_body()))
 
 
 def find_faces(service: server_service.Service, content: bytes) -> dict:

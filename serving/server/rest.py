@@ -46,7 +46,7 @@ class Models(http_handler.Handler):
             raise errors.invalid_argument("Missing model name in request.")
         answer = get_metadata if part else get_status
         model_spec = _make_model_spec(name, version, label)
-        self.finish(await self.context.workers.run(answer, self.context.service, model_spec))
+        self.finish_json(await self.context.workers.run(answer, self.context.service, model_spec))
 
     async def post(self) -> None:
         """Answers with predictions."""

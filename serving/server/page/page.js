@@ -46,7 +46,7 @@ async function askForFaces() {
   return answer;
 }
 
-const percent = (probability) => `${Math.round(100 * probability)} %`;
+const percent = (probability) => `${Math.round(100 * probability)}%`;
 
 function summarize(found) {
   if (found.length === 0) return "No face found.";
@@ -57,6 +57,8 @@ function summarize(found) {
 function makeBox(face, number, { width, height }) {
   const box = document.createElement("div");
   box.className = "box";
+  // There is no place for the label above it.
+  box.classList.toggle("at-top", face.box.y < 0.1 * height);
   box.style.left = `${(100 * face.box.x) / width}%`;
   box.style.top = `${(100 * face.box.y) / height}%`;
   box.style.width = `${(100 * face.box.width) / width}%`;
