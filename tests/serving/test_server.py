@@ -1,7 +1,5 @@
 """The embedded server as a process of its own: versions change, requests go wrong, signals come."""
 
-import datetime
-import ipaddress
 import shutil
 import socket
 import threading
@@ -16,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2
 
 from muwnet_fer.tests import commands
-from muwnet_fer.tests.serving import server_process
+from muwnet_fer.tests.serving import server_process, tls
 
 Status = get_model_status_pb2.ModelVersionStatus
 Code = grpc.StatusCode
@@ -286,36 +284,8 @@ def check_reload(stubs, base_path, server_faces):
     assert stubs.predict(server_faces, name="other").model_spec.name == "other"
 
 
-def make_certificate(folder):
-    """Writes a key and a certificate of 127.0.0.1 signed by itself; returns their paths."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "muwnet")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    (folder / "certificate.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    return folder / "key.pem", folder / "certificate.pem"
-
-
 def test_tls(base_path, tmp_path, server_faces):
-    key, certificate = make_certificate(tmp_path)
+    key, certificate = tls.write_pair(tmp_path)
     with serve(base_path, "--tls-key", key, "--tls-certificate", certificate) as server:
         credentials = grpc.ssl_channel_credentials(certificate.read_bytes())
         secure = server_process.Stubs(server.address, credentials)
