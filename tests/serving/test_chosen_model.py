@@ -36,6 +36,7 @@ def test_serve_follows_the_pushed_model_config(pushed, tmp_path, server_faces, c
 
         assert ask(version_label="stable") == 1
         assert ask(version_label="canary") == 2
+        assert [read_version(server, label) for label in ("stable", "canary")] == ["1", "2"]
         assert f"config   {pushed.model_config}" in server.output
         assert read_faces(server, client_portrait)["version"] == 1
         promoted = commands.run_command(
@@ -47,6 +48,11 @@ def test_serve_follows_the_pushed_model_config(pushed, tmp_path, server_faces, c
     finally:
         process.kill()
         process.wait()
+
+
+def read_version(server, label: str) -> str:
+    url = f"{server.rest}/v1/models/muwnet/labels/{label}/metadata"
+    return requests.get(url, timeout=server_process.DEADLINE).json()["model_spec"]["version"]
 
 
 def read_faces(server, picture):

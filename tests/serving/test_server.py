@@ -311,6 +311,8 @@ def test_what_keeps_a_server_from_starting_is_said(base_path, tmp_path):
         taken.listen()
         port = taken.getsockname()[1]
         expect(1, f"cannot listen on 127.0.0.1:{port}", "--model-dir", base_path, "--port", port)
+        message = f"cannot listen on 127.0.0.1:{port}: "
+        expect(1, message, "--model-dir", base_path, "--rest-port", port)
     empty = tmp_path / "empty"
     empty.mkdir()
     expect(1, f"No versions of servable muwnet under {empty}", "--model-dir", empty)
