@@ -211,3 +211,28 @@ def test_tls_is_spoken_on_both_ports(base_path, tmp_path):
         with socket.create_connection((host, int(port)), timeout=DEADLINE) as connection:
             with pytest.raises(OSError):
                 old.wrap_socket(connection)
+
+
+def test_more_requests_than_may_wait_are_told_to_come_back(base_path, server_faces):
+    # The batch waits for a second, in which one request is all that may be under way.
+    options = ("--batch-timeout", "1000", "--max-queue", "1")
+    faces = {"signature_name": "predict_faces", "instances": server_faces[:1].tolist()}
+    with server_process.serve("--model-dir", base_path, *options, cwd=base_path) as server:
+        with concurrent.futures.ThreadPoolExecutor(4) as threads:
+            answers = list(threads.map(lambda _: post(server, faces), range(4)))
+    assert sorted(answer.status_code for answer in answers) == [200, 503, 503, 503]
+    refused = {answer.json().get("error") for answer in answers} - {None}
+    assert refused == {"The batch scheduling queue to which this task was submitted is full"}
+
+
+def test_clients_that_leave_early_are_forgotten(server, server_faces):
+    faces = {"signature_name": "predict_faces", "instances": server_faces[:1].tolist()}
+    body = requests.Request("POST", server.rest, json=faces).prepare().body
+    head = f"POST /v1/models/muwnet:predict HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n"
+    host, _, port = server.rest.removeprefix("http://").rpartition(":")
+    for length in (0, 100, len(body)):  # of the body, before the connection is closed
+        for _ in range(20):
+            with socket.create_connection((host, int(port)), timeout=DEADLINE) as connection:
+                connection.sendall(head.encode() + body[:length])
+    assert post(server, faces).status_code == 200
+    assert server.process.poll() is None
