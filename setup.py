@@ -23,6 +23,7 @@ setuptools.setup(
     package_data={
         "muwnet_fer.data": ["schema.pbtxt"],
         "muwnet_fer.serving": ["apis.binpb"],
+        "muwnet_fer.serving.server": ["page/*"],
         "muwnet_fer.models.muwnet": ["weights/*.json", "weights/*.npz"],
     },
 )
