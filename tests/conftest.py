@@ -12,6 +12,7 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from muwnet_fer.data import synthetic  # noqa: E402
+from muwnet_fer.models.muwnet import config as muwnet_config  # noqa: E402
 from muwnet_fer.tests import commands  # noqa: E402
 
 
@@ -30,6 +31,27 @@ def fer2013_csv() -> pathlib.Path:
     if not path:
         pytest.skip("FER2013_CSV is not set")
     return pathlib.Path(path)
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> muwnet_config.MuWNetConfig:
+    """Every kind of block, augmentation and dropout, in 1,109 parameters."""
+    return muwnet_config.MuWNetConfig(
+        stages=(
+            muwnet_config.Stage("convolution", 4),
+            muwnet_config.Stage("residual", 6),
+            muwnet_config.Stage("separable", 8),
+        ),
+        input_size=48,
+        fully_connected=16,
+        dropout=0.2,
+        batch_size=16,
+        optimizer="sgd",
+        learning_rate=0.05,
+        schedule="constant",
+        phases=(muwnet_config.Phase(2),),
+        seed=5,
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,6 @@ from tensorflow_transform import beam as tft_beam
 from tensorflow_transform.tf_metadata import dataset_metadata
 
 from muwnet_fer.data import fer2013
-from muwnet_fer.models.muwnet import config as muwnet_config
 from muwnet_fer.models.muwnet import preprocessing
 
 
@@ -68,24 +67,3 @@ def transformed(tmp_path_factory) -> Transformed:
         encoded = data | beam.Map(tft.coders.ExampleProtoCoder(metadata.schema).encode)
         encoded | beam.io.WriteToTFRecord(str(folder / "examples"), file_name_suffix=".gz")
     return Transformed(faces, rows, tft.TFTransformOutput(str(graph)), str(folder / "examples*.gz"))
-
-
-@pytest.fixture(scope="session")
-def tiny_config() -> muwnet_config.MuWNetConfig:
-    """Every kind of block, augmentation and dropout, in 1,109 parameters."""
-    return muwnet_config.MuWNetConfig(
-        stages=(
-            muwnet_config.Stage("convolution", 4),
-            muwnet_config.Stage("residual", 6),
-            muwnet_config.Stage("separable", 8),
-        ),
-        input_size=48,
-        fully_connected=16,
-        dropout=0.2,
-        batch_size=16,
-        optimizer="sgd",
-        learning_rate=0.05,
-        schedule="constant",
-        phases=(muwnet_config.Phase(2),),
-        seed=5,
-    )

@@ -10,43 +10,25 @@ import numpy as np
 import pytest
 from matplotlib import cbook
 
-from muwnet_fer.models.muwnet import config as muwnet_config
 from muwnet_fer.models.muwnet import export, preprocessing
 from muwnet_fer.models.muwnet import model as muwnet_model
 from muwnet_fer.tests.serving import videos
 
-SERVER_TINY_CONFIG = muwnet_config.MuWNetConfig(
-    stages=(
-        muwnet_config.Stage("convolution", 4),
-        muwnet_config.Stage("residual", 6),
-        muwnet_config.Stage("separable", 8),
-    ),
-    input_size=48,
-    fully_connected=16,
-    dropout=0.2,
-    batch_size=16,
-    optimizer="sgd",
-    learning_rate=0.05,
-    schedule="constant",
-    phases=(muwnet_config.Phase(2),),
-    seed=5,
-)
-
 
 @pytest.fixture(scope="session")
-def server_models(server_faces, tmp_path_factory) -> list[pathlib.Path]:
+def server_models(tiny_config, server_faces, tmp_path_factory) -> list[pathlib.Path]:
     """SavedModels of three seeds; never changed: server_process.publish copies them."""
     folder = tmp_path_factory.mktemp("server_models")
     for seed in range(3):
         keras.utils.set_random_seed(seed)
-        model = muwnet_model.build_muwnet(SERVER_TINY_CONFIG)
+        model = muwnet_model.build_muwnet(tiny_config)
         # Untrained, it would give all faces much the same probabilities.
         head = model.get_layer(muwnet_model.LOGITS)
         features = keras.Model(model.input, head.input)(server_faces, training=False).numpy()
         kernel = head.kernel.numpy() * (2 / np.std(features @ head.kernel.numpy(), axis=0))
         head.set_weights([kernel, -np.mean(features @ kernel, axis=0)])
         module = export.ServingModule(model, preprocessing.decode_images, 1.0)
-        manifest = {"muwnet": dataclasses.asdict(SERVER_TINY_CONFIG), "temperature": 1.0}
+        manifest = {"muwnet": dataclasses.asdict(tiny_config), "temperature": 1.0}
         export.save(module, manifest, str(folder / str(seed)))
     return [folder / str(seed) for seed in range(3)]
 
@@ -85,10 +67,10 @@ def client_portrait() -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def webcam_model(tmp_path_factory) -> pathlib.Path:
+def webcam_model(tiny_config, tmp_path_factory) -> pathlib.Path:
     """A SavedModel that takes no two patches for the same: of noise it gives all labels alike."""
     keras.utils.set_random_seed(1)
-    model = muwnet_model.build_muwnet(SERVER_TINY_CONFIG)
+    model = muwnet_model.build_muwnet(tiny_config)
     random = np.random.default_rng(1)
     faces = np.stack([videos.draw_noise(random) for _ in range(256)])
     module = export.ServingModule(model, preprocessing.decode_images, 1.0)
@@ -100,6 +82,6 @@ def webcam_model(tmp_path_factory) -> pathlib.Path:
     weights = [2 * kernel / spread, 2 * bias / spread]
     model.get_layer(muwnet_model.LOGITS).set_weights(weights)
     path = tmp_path_factory.mktemp("webcam") / "model"
-    manifest = {"muwnet": dataclasses.asdict(SERVER_TINY_CONFIG), "temperature": 1.0}
+    manifest = {"muwnet": dataclasses.asdict(tiny_config), "temperature": 1.0}
     export.save(export.ServingModule(model, preprocessing.decode_images, 1.0), manifest, str(path))
     return path
