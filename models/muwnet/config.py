@@ -160,7 +160,7 @@ CPU = MuWNetConfig(
     averaging=0.998,  # over some two epochs
 )
 
-# Of the paper's size, taught by networks trained before: some fourteen hours (docs/accuracy.md).
+# Nearly of the paper's size, taught by networks trained before: some four hours (docs/accuracy.md).
 CPU_LONG = dataclasses.replace(
     CPU,
     stages=(
@@ -170,7 +170,7 @@ CPU_LONG = dataclasses.replace(
         Stage("residual", 256, repeats=2),  # 6
     ),
     fully_connected=256,
-    phases=(Phase(300),),
+    phases=(Phase(110),),
     distillation=0.7,
     label_smoothing=0.0,  # the teachers' probabilities are smooth
 )
