@@ -10,17 +10,17 @@ MUWNET_OUTPUT, MUWNET_PRIVATE_FRACTION, MUWNET_MAX_BAD_ROWS, MUWNET_WARM_START a
 """
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
 from muwnet_fer.data import rows
 from muwnet_fer.pipeline import config as pipeline_config
-from muwnet_fer.pipeline import console, failure, lineage_lock
+from muwnet_fer.pipeline import console, failure, interruption, lineage_lock
 
 OK, CRASHED, BAD_INPUT, ANOMALY, NOT_BLESSED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 
+@interruption.repeated()
 def run(
     data: Sequence[str] = (),
     profile: str | None = None,
@@ -38,8 +38,6 @@ def run(
         `config.make_config`.
       to: id of the last component to run, such as Trainer.
     """
-    # Whoever stops a container means the same as Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if to is not None and to not in pipeline_config.COMPONENTS:
             raise pipeline_config.ConfigError(
