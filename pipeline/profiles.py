@@ -48,6 +48,21 @@ _FER2013_GATES = Gates(
     },
     largest_drop=_LARGEST_DROP,
 )
+# Measured on PrivateTest minus two standard errors: a network of this recipe that does worse is
+# ill (docs/accuracy.md, run 3).
+_CPU_GATES = Gates(
+    accuracy=0.686,
+    f1={
+        "angry": 0.587,
+        "disgust": 0.563,
+        "fear": 0.481,
+        "happy": 0.881,
+        "sad": 0.520,
+        "surprise": 0.762,
+        "neutral": 0.668,
+    },
+    largest_drop=_LARGEST_DROP,
+)
 _SAMPLE_GATES = Gates(0.60, dict.fromkeys(fer2013.EMOTIONS, 0.60), _LARGEST_DROP)
 # `smoke` trains too little for FER2013's floors: half of them tell a network from a coin.
 _SMOKE_OFF_SAMPLE_GATES = Gates(
@@ -68,7 +83,7 @@ PROFILES = {
             "2 minutes on 2 CPU cores with the sample",
             gates_off_sample=_SMOKE_OFF_SAMPLE_GATES,
         ),
-        Profile("cpu", muwnet_config.CPU, _FER2013_GATES, "2.5 hours on 2 CPU cores with FER2013"),
+        Profile("cpu", muwnet_config.CPU, _CPU_GATES, "2.5 hours on 2 CPU cores with FER2013"),
         Profile(
             "cpu-long",
             muwnet_config.CPU_LONG,
@@ -96,4 +111,4 @@ def explain_low_floors(gates: Gates) -> str | None:
     gaps = {"accuracy": _FER2013_GATES.accuracy - gates.accuracy}
     gaps |= {f"F1 {e}": _FER2013_GATES.f1[e] - floor for e, floor in gates.f1.items()}
     listed = ", ".join(f"{figure} by {gap:.3f}" for figure, gap in gaps.items())
-    return f"the floors of this profile are low, below those of `cpu`: {listed}"
+    return f"the floors of this profile are low, below those of `paper-1`: {listed}"
