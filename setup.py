@@ -14,6 +14,7 @@ FOLDERS = (
     "models.muwnet",
     "pipeline",
     "serving",
+    "serving.commands",
     "serving.server",
 )
 

@@ -11,15 +11,13 @@ import re
 import shutil
 from collections.abc import Sequence
 
+from muwnet_fer.data import location, synthetic
 from muwnet_fer.data import source as data_source
-from muwnet_fer.data import synthetic
 from muwnet_fer.models.muwnet import config as muwnet_config
 from muwnet_fer.models.muwnet import packaged_weights
 from muwnet_fer.pipeline import output_folder, profiles, source_fingerprint
 
 PIPELINE_NAME = "muwnet-fer"
-CSV_VARIABLE = "FER2013_CSV"
-DEFAULT_CSV = pathlib.Path("data/raw/fer2013.csv")
 OUTPUT = pathlib.Path("output")
 # In the order in which they run.
 COMPONENTS = (
@@ -169,7 +167,10 @@ def make_config(
         raise ConfigError("expected --output to name a folder, got ''")
     start = None if warm_start is None else _read_weights("--warm-start", warm_start)
     named_teachers = [_read_weights("--teacher", teacher) for teacher in teachers]
-    source = find_source(data, private_fraction)
+    try:
+        source = location.find_source(data, private_fraction)
+    except location.LocationError as error:
+        raise ConfigError(str(error)) from error
     identity = None if source is None else _check(source, max_bad_rows)
     lineage = SAMPLE_LINEAGE if identity is None else choose_lineage(identity)
     default_profile = "smoke" if lineage == SAMPLE_LINEAGE else "cpu"
@@ -203,30 +204,6 @@ def choose_lineage(data: data_source.DataIdentity) -> str:
     name = re.sub(r"[^\w-]+", "-", stem).strip("-") or "data"
     # Another file that calls itself fer2013.csv must not become the real one's baseline.
     return f"{name}-{data.md5[:8]}" if name in (SAMPLE_LINEAGE, FER2013_LINEAGE) else name
-
-
-def find_source(data: Sequence[str], private_fraction: float | None) -> data_source.Source | None:
-    """Returns what the arguments, the environment or the default path name, None for the sample.
-
-    Raises:
-      ConfigError: for a path that is not there, or cannot be what it should.
-    """
-    named, by = list(data), "--data"
-    if not named and os.environ.get(CSV_VARIABLE):
-        named, by = [os.environ[CSV_VARIABLE]], CSV_VARIABLE
-    if not named and not DEFAULT_CSV.is_file():
-        if private_fraction is not None:
-            raise ConfigError("expected --private-fraction with a folder of images in --data")
-        return None
-    if "" in named:
-        raise ConfigError(f"expected {by} to name a file or folder, got ''")
-    paths = [pathlib.Path(os.path.expanduser(path)).absolute() for path in named or [DEFAULT_CSV]]
-    try:
-        return data_source.find(paths, private_fraction)
-    except ValueError as error:
-        raise ConfigError(f"{by}: {error}") from error
-    except OSError as error:
-        raise ConfigError(f"cannot read {error.filename}: {error.strerror}") from error
 
 
 def _read_weights(option: str, name_or_path: str) -> _FoundWeights:
