@@ -6,6 +6,8 @@ import sys
 
 import click
 
+from muwnet_fer.data import extras
+
 
 def private_fraction_option(command):
     """Adds the option that folders of images need."""
@@ -72,6 +74,7 @@ def synthesize(rows: int, seed: int, csv: str) -> None:
 )
 def download(to: str) -> None:
     """Download FER2013 from Kaggle, with your credentials there, and check its MD5."""
+    extras.require(extras.PIPELINE, "data download")
     from muwnet_fer.data import download as kaggle
 
     try:

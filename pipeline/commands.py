@@ -5,6 +5,7 @@ import sys
 import click
 
 from muwnet_fer.data import commands as data_commands
+from muwnet_fer.data import extras
 
 
 @click.command()
@@ -48,6 +49,7 @@ def run(**options) -> None:
     2 for a wrong argument, bad data or an output folder in use; 3 at an anomaly in the data; 4 when
     it was not blessed; 130 when interrupted.
     """
+    extras.require(extras.PIPELINE, "run")
     from muwnet_fer.pipeline import local_runner
 
     sys.exit(local_runner.run(**options))
@@ -69,6 +71,7 @@ def prune(keep: int, dry_run: bool, output: str | None) -> None:
     The newest blessed model, the newest pushed one and checkpoints that a run could go on from
     stay, however old. Exits with 0, 1 where something could not be deleted, 2 for a wrong argument.
     """
+    extras.require(extras.PIPELINE, "prune")
     from muwnet_fer.pipeline import prune as pruning
 
     sys.exit(pruning.run(keep, output, dry_run))

@@ -6,6 +6,8 @@ import sys
 
 import click
 
+from muwnet_fer.data import extras
+
 
 @click.group()
 def weights() -> None:
@@ -34,6 +36,7 @@ def verify(name: tuple[str, ...], data: str | None) -> None:
 
     Exits with 1 where a figure differs by more than 0.05 points; 2 for a wrong argument.
     """
+    extras.require(extras.LOCAL, "weights verify")
     from muwnet_fer.models.muwnet import weights_commands
 
     source = _find_fer2013(data)
@@ -48,6 +51,7 @@ def verify(name: tuple[str, ...], data: str | None) -> None:
 @click.option("--to", metavar="DIR", help="Folder.  [default: that of the package]")
 def package(version: str, name: str, data: str | None, to: str | None) -> None:
     """Turn the pushed model in folder VERSION into weights NAME, in half precision, measured."""
+    extras.require(extras.LOCAL, "weights package")
     from muwnet_fer.models.muwnet import weights_commands
 
     source = _find_fer2013(data)
@@ -60,6 +64,7 @@ def package(version: str, name: str, data: str | None, to: str | None) -> None:
 @click.argument("folder", type=click.Path())
 def export(name: str, folder: str) -> None:
     """Write weights NAME as a SavedModel into FOLDER, with a pushed version's signatures."""
+    extras.require(extras.LOCAL, "weights export")
     from muwnet_fer.models.muwnet import weights_commands
 
     if os.path.lexists(folder):

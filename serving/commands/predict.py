@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from muwnet_fer.data import extras
 from muwnet_fer.serving.commands import model_options
 
 
@@ -106,6 +107,7 @@ def _open_model(
         with emotions:
             yield emotions
         return
+    extras.require(extras.LOCAL, "predict without --server")
     if model_dir is None:
         from muwnet_fer.data import model_config
         from muwnet_fer.serving import promotion

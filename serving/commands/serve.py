@@ -5,6 +5,7 @@ import pathlib
 
 import click
 
+from muwnet_fer.data import extras
 from muwnet_fer.serving.commands import model_options
 
 
@@ -96,6 +97,7 @@ def serve(
         raise click.UsageError("expected --model-dir or --model-config, got both")
     if bool(tls_key) != bool(tls_certificate):
         raise click.UsageError("expected --tls-key and --tls-certificate, got one of them")
+    extras.require(extras.LOCAL, "serve")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's greetings
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     if not model_dir and not model_config:

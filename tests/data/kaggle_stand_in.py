@@ -114,7 +114,7 @@ def _write_certificate(folder: pathlib.Path) -> pathlib.Path:
     """Writes a key and its certificate for _HOSTS, valid for an hour, as one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Kaggle's stand-in")])
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)

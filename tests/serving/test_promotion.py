@@ -210,19 +210,3 @@ def test_the_file_is_found_where_there_is_one_only(tmp_path, lineages):
     assert command.exit_code == 2
     assert f"expected one {model_config.FILE_NAME}" in command.output
     assert ("sample" in command.output) == bool(lineages)
-
-
-@pytest.mark.parametrize("arguments", [("rollback",), ("promote", "1", "--label", "stable")])
-def test_no_command_imports_tensorflow(lineage, arguments):
-    lineage.push(1)
-    command = commands.run_command(
-        "python",
-        "-X",
-        "importtime",
-        "-c",
-        "from muwnet_fer import cli; cli.main()",
-        *arguments,
-        cwd=lineage.workspace,
-    )
-    assert "muwnet_fer.serving.promotion" in command.output
-    assert not re.search(r"\| +tensorflow", command.output)

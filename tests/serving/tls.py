@@ -13,7 +13,7 @@ def write_pair(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
     """Writes a key and a certificate of 127.0.0.1 signed by itself; returns their paths."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "muwnet")])
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
