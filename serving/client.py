@@ -15,6 +15,7 @@ import numpy as np
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 import grpc  # noqa: E402
 
+from muwnet_fer.data import model_config  # noqa: E402
 from muwnet_fer.serving import apis, prediction, tensors  # noqa: E402
 
 Prediction = prediction.Prediction  # what predict() returns
@@ -24,6 +25,11 @@ _ATTEMPTS = 5
 # gRPC's own default waits up to two minutes before it connects again: a server that is back would
 # not be noticed. Milliseconds.
 _RECONNECT = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000))
+# The manifests' max_batch_size: TensorFlow Serving with batches refuses larger requests.
+_MOST_FACES = 128
+# What a server without the label says (TensorFlow Serving's GetModelVersionForLabel in
+# model_servers/server_core.cc).
+_UNKNOWN_LABEL = "Unrecognized servable version label"
 _ADDRESS = re.compile(r"(unix:.+|(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):[0-9]{1,5})")
 
 
@@ -62,8 +68,10 @@ class EmotionClient:
     Args:
       address: HOST:PORT, [IPv6]:PORT or unix:PATH.
       model: its name there.
-      version, version_label: of the model; by default the newest one.
-      deadline: seconds that a request may take, attempts and the time between them included.
+      version, version_label: of the model; by default the label `stable`, and the newest version
+        where the server knows no such label, which is found out once.
+      deadline: seconds that a request (of 128 faces at most) may take, attempts and the time
+        between them included.
       retry_for: seconds over which an unavailable server is tried again, five times in all, each
         pause twice the last; 0 for a single attempt. At most half the deadline, so that the last
         attempt has time too.
@@ -95,8 +103,10 @@ class EmotionClient:
         self._spec = apis.ModelSpec(name=model)
         if version is not None:
             self._spec.version.value = version
-        if version_label is not None:
-            self._spec.version_label = version_label
+        else:
+            self._spec.version_label = version_label or model_config.STABLE
+        is_named = version is not None or version_label is not None
+        self._newest = None if is_named else apis.ModelSpec(name=model)
         options = [
             *_RECONNECT,
             ("grpc.service_config", _make_service_config(min(retry_for, deadline / 2))),
@@ -115,9 +125,10 @@ class EmotionClient:
         )
 
     def predict(self, images: Sequence[np.ndarray | bytes]) -> list[Prediction]:
-        """Returns the predictions of pictures of one face each, in their order, by one request.
+        """Returns the predictions of pictures of one face each, in their order.
 
-        Pictures as bytes and as arrays in one list take two requests, an empty list none.
+        They are sent in one request; in two where there are both bytes and arrays, in more where
+        there are over 128; an empty list takes none.
 
         Args:
           images: PNG or JPEG bytes, or uint8 arrays, grey [h, w] or of blue, green and red
@@ -146,11 +157,23 @@ class EmotionClient:
         self.close()
 
     def _run(self, signature: str, image: np.ndarray) -> np.ndarray:
+        parts = [image[at : at + _MOST_FACES] for at in range(0, len(image), _MOST_FACES)]
+        return np.concatenate([self._request(signature, part) for part in parts])
+
+    def _request(self, signature: str, image: np.ndarray) -> np.ndarray:
+        spec = self._spec
         request = apis.PredictRequest(output_filter=["probabilities"])
-        request.model_spec.CopyFrom(self._spec)
+        request.model_spec.CopyFrom(spec)
         request.model_spec.signature_name = signature
         request.inputs["image"].CopyFrom(tensors.to_proto(image))
-        response = self._call(request, timeout=self._deadline)
+        try:
+            response = self._call(request, timeout=self._deadline)
+        except grpc.RpcError as error:
+            has_other = self._newest is not None and spec is not self._newest
+            if not has_other or _UNKNOWN_LABEL not in error.details():
+                raise
+            self._spec = self._newest
+            return self._request(signature, image)
         # An output that is not there reads as a tensor of no dtype, which is refused.
         return tensors.to_array(response.outputs["probabilities"])
 

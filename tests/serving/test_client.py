@@ -3,9 +3,6 @@
 import concurrent.futures
 import datetime
 import ipaddress
-import json
-import subprocess
-import sys
 import threading
 import time
 
@@ -22,8 +19,17 @@ from cryptography.x509.oid import NameOID
 
 from muwnet_fer.data import fer2013
 from muwnet_fer.serving import client, local_model, prediction
-from muwnet_fer.tests.serving import plain_server
+from muwnet_fer.tests.serving import plain_server, server_process
 
+CONFIG = """model_config_list {{ config {{
+  name: "muwnet"
+  base_path: "{base_path}"
+  model_platform: "tensorflow"
+  model_version_policy {{ specific {{ versions: 1 versions: 2 }} }}
+  version_labels {{ key: "stable" value: 1 }}
+  version_labels {{ key: "canary" value: 2 }}
+}} }}
+"""
 UNAVAILABLE = plain_server.abort(grpc.StatusCode.UNAVAILABLE, "not now")
 
 
@@ -109,7 +115,48 @@ def test_model_version_and_label_are_named_in_the_request(server, handler, clien
     first, second, third = (request.model_spec for request in handler.requests)
     assert (first.name, first.version.value) == ("other", 7)
     assert (second.name, second.version_label) == ("muwnet", "canary")
-    assert third.WhichOneof("version_choice") is None
+    assert (third.name, third.version_label) == ("muwnet", "stable")
+
+
+def test_more_faces_than_a_request_takes_are_sent_in_several(
+    server, handler, client_faces, expected
+):
+    with client.EmotionClient(server) as emotions:
+        assert_predicted(emotions.predict([*client_faces] * 50), np.concatenate([expected] * 50))
+    counts = [request.inputs["image"].tensor_shape.dim[0].size for request in handler.requests]
+    assert counts == [128, 128, 44]
+
+
+def test_a_server_without_labels_is_asked_for_its_newest_version(
+    client_model_dir, client_faces, expected, tmp_path
+):
+    with (
+        server_process.serve("--model-dir", client_model_dir, cwd=tmp_path) as served,
+        client.EmotionClient(served.address) as emotions,
+    ):
+        for _ in range(2):
+            assert_predicted(emotions.predict(client_faces), expected)
+        with (
+            client.EmotionClient(served.address, version_label="stable") as named,
+            pytest.raises(client.RequestRefusedError, match="version label: stable"),
+        ):
+            named.predict(client_faces)
+
+
+def test_the_stable_version_is_asked_where_there_is_one(server_models, client_faces, tmp_path):
+    for version in (1, 2):
+        server_process.publish(server_models[version - 1], tmp_path, version)
+    config = tmp_path / "config.pbtxt"
+    config.write_text(CONFIG.format(base_path=tmp_path))
+    stable, canary = (
+        tf.saved_model.load(str(model)).signatures["predict_faces"](image=client_faces)
+        for model in server_models[:2]
+    )
+    with server_process.serve("--model-config", config, cwd=tmp_path) as served:
+        with client.EmotionClient(served.address) as emotions:
+            assert_predicted(emotions.predict(client_faces), stable["probabilities"].numpy())
+        with client.EmotionClient(served.address, version_label="canary") as emotions:
+            assert_predicted(emotions.predict(client_faces), canary["probabilities"].numpy())
 
 
 @pytest.mark.parametrize(
@@ -361,16 +408,3 @@ def test_what_is_no_model_is_named(tmp_path):
     tf.saved_model.save(module, str(tmp_path / "other"), signatures={"double": module.double})
     with pytest.raises(prediction.PredictionError, match="predict_images, got double"):
         local_model.LocalModel(tmp_path / "other")
-
-
-# === Imports ===
-
-
-def test_clients_import_without_tensorflow():
-    script = (
-        "import sys, json, muwnet_fer.serving.client, muwnet_fer.serving.predict; "
-        "print(json.dumps([m for m in sys.modules if m.split('.')[0] in "
-        "('tensorflow', 'keras', 'tfx', 'tensorflow_serving')]))"
-    )
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert json.loads(result.stdout) == [], result.stderr
