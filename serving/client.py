@@ -5,18 +5,14 @@ with client.EmotionClient("127.0.0.1:8500") as emotions:
 """
 
 import json
-import os
 import re
 from collections.abc import Sequence
 
+import grpc
 import numpy as np
 
-# gRPC 1.65 reports every connection that ends on standard error; read when it is imported.
-os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-import grpc  # noqa: E402
-
-from muwnet_fer.data import model_config  # noqa: E402
-from muwnet_fer.serving import apis, prediction, tensors  # noqa: E402
+from muwnet_fer.data import model_config
+from muwnet_fer.serving import apis, channel, prediction, tensors
 
 Prediction = prediction.Prediction  # what predict() returns
 
@@ -113,11 +109,7 @@ class EmotionClient:
             # No other configuration, from DNS.
             ("grpc.service_config_disable_resolution", 1),
         ]
-        if root_certificates is None:
-            self._channel = grpc.insecure_channel(address, options)
-        else:
-            credentials = grpc.ssl_channel_credentials(root_certificates)
-            self._channel = grpc.secure_channel(address, credentials, options)
+        self._channel = channel.open_channel(address, root_certificates, options)
         self._call = self._channel.unary_unary(
             apis.PREDICT,
             request_serializer=apis.PredictRequest.SerializeToString,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import grpc
 
 from muwnet_fer.data import model_config
-from muwnet_fer.serving import apis
+from muwnet_fer.serving import apis, channel
 
 _CLASS = apis.ModelServerConfig
 _AVAILABLE, _FAILED = "AVAILABLE", "END"
@@ -45,6 +45,7 @@ def promote(
     servers: Sequence[str],
     timeout: float,
     echo: Callable[[str], None],
+    root_certificates: bytes | None = None,
 ) -> bool:
     """Moves a label; returns False where only step one is done.
 
@@ -56,6 +57,7 @@ def promote(
         until they have loaded the version. With none it comes at once where the version is listed.
       timeout: seconds to wait.
       echo: is given a line for each step.
+      root_certificates: PEM of the authorities to trust; with it the servers are asked by TLS.
 
     Raises:
       ModelConfigError: for a version that is not there; see also model_config.read.
@@ -65,7 +67,7 @@ def promote(
     model = model_config.read(path, _CLASS)
     _check_is_there(model, version)
     if model.version_labels.get(label) == version:
-        _wait_until_loaded(servers, version, timeout)
+        _wait_until_loaded(servers, version, timeout, root_certificates)
         echo(f"{path}: {label} is {version} already")
         return True
     listed = version in model.model_version_policy.specific.versions
@@ -81,7 +83,7 @@ def promote(
             )
             return False
     try:
-        _wait_until_loaded(servers, version, timeout)
+        _wait_until_loaded(servers, version, timeout, root_certificates)
     except BaseException:
         if not listed:
             with model_config.edit(path, _CLASS) as model:
@@ -117,11 +119,13 @@ def _check_is_there(model, version: int) -> None:
         )
 
 
-def _wait_until_loaded(servers: Sequence[str], version: int, timeout: float) -> None:
+def _wait_until_loaded(
+    servers: Sequence[str], version: int, timeout: float, root_certificates: bytes | None
+) -> None:
     """Returns when all servers have loaded a version; raises NotLoadedError."""
     started = time.monotonic()
     for server in servers:
-        with _open_status(server, version) as read_status:
+        with _open_status(server, version, root_certificates) as read_status:
             while (status := read_status()) != _AVAILABLE:
                 waited = time.monotonic() - started
                 # Before it has read the file again, a server may tell of a failure of long ago.
@@ -135,13 +139,15 @@ def _wait_until_loaded(servers: Sequence[str], version: int, timeout: float) -> 
 
 
 @contextlib.contextmanager
-def _open_status(server: str, version: int) -> Iterator[Callable[[], str]]:
+def _open_status(
+    server: str, version: int, root_certificates: bytes | None
+) -> Iterator[Callable[[], str]]:
     """Yields a function that asks a server for a version's state, in words."""
     request = apis.GetModelStatusRequest()
     request.model_spec.name = model_config.MODEL_NAME
     request.model_spec.version.value = version
-    with grpc.insecure_channel(server) as channel:
-        get_model_status = channel.unary_unary(
+    with channel.open_channel(server, root_certificates) as connection:
+        get_model_status = connection.unary_unary(
             apis.GET_MODEL_STATUS,
             request_serializer=apis.GetModelStatusRequest.SerializeToString,
             response_deserializer=apis.GetModelStatusResponse.FromString,

@@ -56,6 +56,7 @@ class Options:
     smoothing: float = 0.5
     max_faces: int = 10
     keys: str = ""
+    root_certificates: bytes | None = None  # PEM; the server is asked by TLS
 
 
 def run(options: Options, say: Callable[[str], None]) -> webcam_loop.Summary:
@@ -78,7 +79,7 @@ def run(options: Options, say: Callable[[str], None]) -> webcam_loop.Summary:
         screen = display.NoWindow() if options.no_display else display.Window()
         stack.callback(screen.close)
         # The client is closed first: that ends a request which the recogniser would wait for.
-        emotion_client = _connect(options.server, stack, say)
+        emotion_client = _connect(options, stack, say)
         recogniser = stack.enter_context(
             recognition.Recogniser(
                 video_detector.VideoDetector(faces.HaarDetector()),
@@ -105,16 +106,21 @@ def run(options: Options, say: Callable[[str], None]) -> webcam_loop.Summary:
 
 
 def _connect(
-    server: str | None, stack: contextlib.ExitStack, say: Callable[[str], None]
+    options: Options, stack: contextlib.ExitStack, say: Callable[[str], None]
 ) -> client.EmotionClient:
     """Returns a client of a server that has answered; starts the embedded one if need be."""
-    address = server or embedded.DEFAULT_ADDRESS
+    address = options.server or embedded.DEFAULT_ADDRESS
     try:
         # The loop itself tries again, with the next frame.
-        emotion_client = client.EmotionClient(address, deadline=_DEADLINE, retry_for=0.0)
+        emotion_client = client.EmotionClient(
+            address,
+            deadline=_DEADLINE,
+            retry_for=0.0,
+            root_certificates=options.root_certificates,
+        )
     except ValueError as error:
         raise AddressError(str(error)) from error
-    if server is None and not embedded.is_listening(address):
+    if options.server is None and not embedded.is_listening(address):
         say(f"no server at {address}: starting `muwnet-fer serve`, which takes a while")
         stack.enter_context(embedded.EmbeddedServer()).wait_until_ready(emotion_client)
     else:

@@ -6,6 +6,8 @@ import sys
 
 import click
 
+from muwnet_fer.serving.commands import model_options
+
 _config_option = click.option(
     "--config",
     metavar="FILE",
@@ -28,10 +30,9 @@ _config_option = click.option(
 @click.option(
     "--timeout", type=float, default=120, show_default=True, help="Seconds to wait for servers."
 )
+@model_options.root_certificates_option
 @_config_option
-def promote(
-    version: int, label: str, server: tuple[str, ...], timeout: float, config: str | None
-) -> None:
+def promote(version, label, server, timeout, root_certificates, config) -> None:
     """Make the pushed VERSION stable or canary, in the two steps that servers need.
 
     Servers first load the version, then take the label. Without --server the label moves only where
@@ -43,10 +44,13 @@ def promote(
     """
     from muwnet_fer.serving import promotion
 
+    if root_certificates and not server:
+        raise click.UsageError("expected --server with --root-certificates")
+    trusted = root_certificates.read() if root_certificates else None
     with _model_config_errors():
         path = _find_model_config(config)
         try:
-            moved = promotion.promote(path, version, label, server, timeout, click.echo)
+            moved = promotion.promote(path, version, label, server, timeout, click.echo, trusted)
         except promotion.NotLoadedError as error:
             raise click.ClickException(str(error)) from error
     sys.exit(0 if moved else 3)

@@ -2,6 +2,8 @@
 
 import click
 
+from muwnet_fer.serving.commands import model_options
+
 
 @click.command()
 @click.option(
@@ -16,6 +18,7 @@ import click
     metavar="HOST:PORT",
     help="[default: 127.0.0.1:8500; where none is there, `muwnet-fer serve` is started]",
 )
+@model_options.root_certificates_option
 @click.option("--output", metavar="FILE.mp4", help="Records what is shown; a new file.")
 @click.option("--csv", metavar="FILE", help="A row for each face and frame; a new file.")
 @click.option("--no-display", is_flag=True, help="Opens no window.")
@@ -41,7 +44,7 @@ import click
     metavar="KEYS",
     help="Presses these keys, one a frame; a dot is a frame without: `em...s`.",
 )
-def webcam(**options) -> None:
+def webcam(root_certificates, **options) -> None:
     """Recognise the faces that a camera, a video file or a stream shows.
 
     Keys: q quits, s saves a snapshot, space pauses, m mirrors, e lays emoticons over the faces.
@@ -52,11 +55,15 @@ def webcam(**options) -> None:
     Exits with 0 at the end of a file, after q and when interrupted; 1 when it cannot go on; 2 for a
     wrong argument.
     """
+    if root_certificates and not options["server"]:
+        raise click.UsageError("expected --server with --root-certificates")
+    trusted = root_certificates.read() if root_certificates else None
     from muwnet_fer.serving import webcam as webcam_command
 
     try:
         webcam_command.run(
-            webcam_command.Options(**options), lambda line: click.echo(line, err=True)
+            webcam_command.Options(**options, root_certificates=trusted),
+            lambda line: click.echo(line, err=True),
         )
     except webcam_command.ERRORS as error:
         raise click.ClickException(str(error)) from error

@@ -10,7 +10,7 @@ from tensorflow_serving.config import model_server_config_pb2
 from muwnet_fer.data import model_config
 from muwnet_fer.serving import apis, promotion
 from muwnet_fer.tests import commands
-from muwnet_fer.tests.serving import server_process
+from muwnet_fer.tests.serving import server_process, tls
 
 
 class Lineage:
@@ -53,8 +53,9 @@ def lineage(tmp_path, server_models) -> Lineage:
 
 
 @contextlib.contextmanager
-def serve(lineage):
-    with server_process.serve("--model-config", lineage.file, cwd=lineage.workspace) as server:
+def serve(lineage, *options):
+    options = ("--model-config", lineage.file, *options)
+    with server_process.serve(*options, cwd=lineage.workspace) as server:
         yield server
 
 
@@ -84,6 +85,20 @@ def test_a_version_that_the_server_has_not_loaded_is_promoted_in_two_steps(linea
             lambda: server.stubs.get_states()[2] == apis.ModelVersionStatus.END
         )
     assert lineage.read() == ([1], {"stable": 1, "canary": 1})
+
+
+def test_a_server_that_speaks_tls_is_waited_for(lineage, tmp_path):
+    lineage.push(1)
+    key, certificate = tls.write_pair(tmp_path)
+    with serve(lineage, "--tls-key", key, "--tls-certificate", certificate) as server:
+        lineage.publish(2)
+        promote = ("promote", "2", "--label", "stable", "--server", server.address)
+        plain = lineage.run(*promote, "--timeout", "1")
+        assert plain.exit_code == 1
+        assert f"expected {server.address} to load version 2 within 1 s" in plain.output
+        trusted = lineage.run(*promote, "--root-certificates", certificate)
+    assert trusted.exit_code == 0, trusted.output
+    assert lineage.read()[1]["stable"] == 2
 
 
 def test_a_pushed_version_becomes_canary_by_itself(lineage, server_faces):
