@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from muwnet_fer.serving.server import batching, errors
+from muwnet_fer.tests.serving import server_process
 
 
 class Network:
@@ -172,7 +173,20 @@ def test_many_threads_get_their_own_answers():
         assert not thread.is_alive()
     assert wrong == []
     assert max(network.sizes) > 1
-    assert not batcher._queue and not batcher._is_led
+    server_process.wait_until(lambda: not batcher._queue and not batcher._running)
+
+
+def test_threads_share_what_is_queued_and_a_request_of_several_faces():
+    network = Network()
+    together = threading.Barrier(2, timeout=20)  # breaks where one thread runs all
+
+    def run(rows):
+        together.wait()
+        return network(rows)
+
+    batcher = batching.Batcher(run, batching.BatchingOptions(parallel_runs=2))
+    np.testing.assert_array_equal(batcher.submit(np.arange(5.0))["doubled"], 2 * np.arange(5.0))
+    assert sorted(network.sizes) == [2, 3]
 
 
 @pytest.mark.parametrize("bounds", [{"max_batch_size": 0}, {"timeout": -1}])
