@@ -6,7 +6,7 @@ LOCK := requirements/lock-py311.txt
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format audit bench bench-input bench-train verify-weights clean lock
+.PHONY: help setup run test lint format audit bench bench-input bench-train bench-serving soak verify-weights clean lock
 
 help: ## Print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -46,6 +46,13 @@ verify-weights: $(INSTALLED) ## Measure the package's weights again on FER2013 (
 
 bench-train: $(INSTALLED) ## Measure each profile's training against the processor's SGEMM peak
 	$(VENV)/bin/python -Wignore tests/benchmarks/training.py
+
+bench-serving: $(INSTALLED) ## Measure the server, the webcam loop, and `fer` beside them
+	$(VENV)/bin/python -Wignore tests/benchmarks/serving.py
+	$(VENV)/bin/python -Wignore tests/benchmarks/webcam.py
+
+soak: $(INSTALLED) ## Ten minutes of requests with new versions: none fails, memory stays flat
+	$(VENV)/bin/python -Wignore tests/benchmarks/soak.py
 
 clean: ## Delete caches and build files, never output/
 	rm -rf build dist .pytest_cache .ruff_cache *.egg-info

@@ -134,6 +134,7 @@ def export_cpu(folder: pathlib.Path) -> pathlib.Path:
     """Writes the `cpu` profile's network, untrained: time does not depend on its weights."""
     from muwnet_fer.models.muwnet import config, export, model, preprocessing
 
+    folder.mkdir(exist_ok=True)
     network = model.build_muwnet(config.CPU)
     module = export.ServingModule(network, preprocessing.decode_images, 1.0)
     manifest = {"muwnet": dataclasses.asdict(config.CPU), "temperature": 1.0}
