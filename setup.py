@@ -8,6 +8,8 @@ FOLDERS = (
     "components.atomic_pusher",
     "components.fer2013_example_gen",
     "components.predictor",
+    "components.report",
+    "components.report.pages",
     "components.curated_schema_gen",
     "data",
     "models",
@@ -22,6 +24,7 @@ setuptools.setup(
     package_dir={"muwnet_fer": "."},
     packages=["muwnet_fer", *(f"muwnet_fer.{folder}" for folder in FOLDERS)],
     package_data={
+        "muwnet_fer.components.report": ["templates/*"],
         "muwnet_fer.data": ["schema.pbtxt"],
         "muwnet_fer.serving": ["apis.binpb"],
         "muwnet_fer.serving.server": ["page/*"],

@@ -131,7 +131,7 @@ def _report(config: pipeline_config.PipelineConfig, records: dict, to: str | Non
             console.LOGGER.info("PublicTest accuracy of the best epoch: %.1f%%", 100 * accuracy)
         console.LOGGER.info("ended after %s as asked; nothing was judged or pushed", to)
         return OK
-    result = verdict.read_verdict(config.gates, records)
+    result = verdict.read_verdict(records)
     console.LOGGER.info("\n%s\n", result.f1_table)
     console.LOGGER.info("%s\n", verdict.describe_figures(result.private_test))
     evaluations = tracked_runner.count_executions(config, "Evaluator")

@@ -2,17 +2,17 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 
 import tabulate
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import validation_result_pb2
 
 from muwnet_fer.components.predictor import artifacts
+from muwnet_fer.components.report import model_gates
 from muwnet_fer.data import fer2013
 from muwnet_fer.models.muwnet import figures, packaged_weights
-from muwnet_fer.pipeline import profiles, run_record
-
-_CANDIDATE, _BASELINE = "candidate", "baseline"  # TFMA's names where there are two models
+from muwnet_fer.pipeline import run_record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,11 +31,10 @@ class Verdict:
     private_test: figures.Figures
 
 
-def read_verdict(gates: profiles.Gates, records: dict[str, run_record.NodeRecord]) -> Verdict:
+def read_verdict(records: dict[str, run_record.NodeRecord]) -> Verdict:
     """Returns the verdict of a run.
 
     Args:
-      gates: that the run was held against.
       records: of its nodes, with the Evaluator among them.
     """
     (predictions,) = records["Predictor"].outputs["predictions"]
@@ -44,13 +43,12 @@ def read_verdict(gates: profiles.Gates, records: dict[str, run_record.NodeRecord
     (blessing,) = records["Evaluator"].outputs["blessing"]
     blessed = blessing.custom_properties["blessed"].int_value == 1
     pusher = records.get("Pusher")
-    candidate, baseline = read_figures(evaluation.uri)
     return Verdict(
         blessed,
         pusher and _read_version(pusher),
         pusher is not None and pusher.cached,
         tuple(list_failures(tfma.load_validation_result(evaluation.uri))),
-        format_table(gates, candidate, baseline),
+        format_table(model_gates.read(evaluation.uri)),
         figures.compute(
             split.labels, split.probabilities, split.ten_views, split.seen_in_training == 0
         ),
@@ -70,41 +68,18 @@ def _read_version(pusher: run_record.NodeRecord) -> str | None:
     return pushed_model.custom_properties["pushed_version"].string_value
 
 
-def read_figures(evaluation_uri: str) -> tuple[dict[str, float], dict[str, float] | None]:
-    """Returns the overall figures of the candidate and, where there was one, of the baseline."""
-    names = {spec.name for spec in tfma.load_eval_result(evaluation_uri).config.model_specs}
-    if _BASELINE not in names:
-        return _read_overall(evaluation_uri, None), None
-    return _read_overall(evaluation_uri, _CANDIDATE), _read_overall(evaluation_uri, _BASELINE)
-
-
-def _read_overall(evaluation_uri: str, model_name: str | None) -> dict[str, float]:
-    result = tfma.load_eval_result(evaluation_uri, model_name=model_name)
-    return {
-        name: value["doubleValue"]
-        for name, value in result.get_metrics_for_slice(()).items()
-        if "doubleValue" in value
-    }
-
-
-def format_table(
-    gates: profiles.Gates, candidate: dict[str, float], baseline: dict[str, float] | None
-) -> str:
-    """Returns accuracy and each emotion's F1 beside their floors and the baseline's figures."""
+def format_table(gates: Sequence[model_gates.ModelGate]) -> str:
+    """Returns accuracy and each emotion's F1 beside their floors and the blessed model's figures."""
+    compared = gates[0].blessed is not None
     rows = []
-    gated = [("accuracy", gates.accuracy, None)]
-    gated += [(f"f1_{e}", gates.f1[e], gates.largest_drop[e]) for e in fer2013.EMOTIONS]
-    for figure, floor, largest_drop in gated:
-        value = candidate[figure]
-        row = [figure.replace("f1_", "F1 "), value, floor, "ok" if value >= floor else "too low"]
-        if baseline:
-            change = value - baseline[figure]
-            held = largest_drop is None or change >= -largest_drop
-            row += [baseline[figure], change, "ok" if held else "fell"]
+    for gate in gates:
+        row = [gate.name, gate.value, gate.floor, "ok" if gate.reaches_floor else "too low"]
+        if compared:
+            row += [gate.blessed, gate.change, "ok" if gate.holds else "fell"]
         rows.append(row)
     headers = ["private_test", "candidate", "floor", ""]
     formats = ["", ".3f", ".3f", ""]
-    if baseline:
+    if compared:
         headers += ["blessed", "change", ""]
         formats += [".3f", "+.3f", ""]
     return tabulate.tabulate(rows, headers, floatfmt=formats)

@@ -13,7 +13,6 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from muwnet_fer.components.anomaly_gate import split_checks
-from muwnet_fer.data import fer2013
 
 ANOMALIES_KEY, STATISTICS_KEY, SCHEMA_KEY = "anomalies", "statistics", "schema"
 THRESHOLDS_KEY = "thresholds"
@@ -81,13 +80,8 @@ def list_threshold_anomalies(
         for split in artifact_utils.decode_split_names(artifact.split_names)
     }
     rows = []
-    for split, measured in statistics.items():
-        findings = split_checks.measure_means(measured, thresholds)
-        if split != fer2013.TRAIN:
-            train = statistics[fer2013.TRAIN]
-            findings += split_checks.compare(measured, train, schema, thresholds)
-        for finding in findings:
-            logging.info("%s, %s: %s", split, finding.feature, finding.found)
-            if not finding.passed:
-                rows.append((split, finding.feature, finding.anomaly, finding.found))
+    for split, finding in split_checks.measure(statistics, schema, thresholds):
+        logging.info("%s, %s: %s", split, finding.feature, finding.found)
+        if not finding.passed:
+            rows.append((split, finding.feature, finding.anomaly, finding.found))
     return rows

@@ -62,6 +62,25 @@ def check_thresholds(thresholds: Thresholds, schema: schema_pb2.Schema) -> None:
                 )
 
 
+def measure(
+    splits: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList],
+    schema: schema_pb2.Schema,
+    thresholds: Thresholds,
+) -> list[tuple[str, Finding]]:
+    """Returns the findings of every split, each with the split's name.
+
+    Args:
+      splits: statistics by split, with train among them.
+    """
+    findings = []
+    for split, measured in splits.items():
+        of_split = measure_means(measured, thresholds)
+        if split != fer2013.TRAIN:
+            of_split += compare(measured, splits[fer2013.TRAIN], schema, thresholds)
+        findings += [(split, finding) for finding in of_split]
+    return findings
+
+
 def measure_means(
     split: statistics_pb2.DatasetFeatureStatisticsList, thresholds: Thresholds
 ) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""The arrows of the architecture: data <- components, models <- pipeline; data <- serving."""
+"""The arrows of the architecture: data <- models <- components <- pipeline; data <- serving."""
 
 import pathlib
 
@@ -9,7 +9,7 @@ from muwnet_fer.pipeline import source_fingerprint
 ROOT = pathlib.Path(__file__).parents[2]
 MAY_IMPORT = {
     "data": {"data"},
-    "components": {"components", "data"},
+    "components": {"components", "models", "data"},
     "models": {"models", "data"},
     "pipeline": {"pipeline", "components", "models", "data"},
     "serving": {"serving", "data"},

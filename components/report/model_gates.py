@@ -1,0 +1,76 @@
+"""The Evaluator's gates and what they were held against, read from its artifact."""
+
+import dataclasses
+
+import tensorflow_model_analysis as tfma
+
+from muwnet_fer.data import fer2013
+
+_CANDIDATE, _BASELINE = "candidate", "baseline"  # TFMA's names where there are two models
+FIGURES = ("accuracy", *(f"f1_{emotion}" for emotion in fer2013.EMOTIONS))
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelGate:
+    """One gated figure of private_test; `blessed` is that of the latest other blessed model, None
+    where there was none to compare with.
+    """
+
+    figure: str  # of FIGURES
+    value: float
+    floor: float
+    blessed: float | None
+    largest_fall: float | None
+
+    @property
+    def name(self) -> str:
+        """For people: "accuracy", "F1 angry"."""
+        return self.figure.replace("f1_", "F1 ")
+
+    @property
+    def reaches_floor(self) -> bool:
+        """True where the figure is high enough by itself."""
+        return self.value >= self.floor
+
+    @property
+    def change(self) -> float | None:
+        """The figure minus the blessed model's."""
+        return None if self.blessed is None else self.value - self.blessed
+
+    @property
+    def holds(self) -> bool:
+        """True where the figure did not fall too far."""
+        return self.largest_fall is None or self.change >= -self.largest_fall
+
+
+def read(evaluation_uri: str) -> list[ModelGate]:
+    """Returns the gates of an Evaluator's artifact in the order of FIGURES."""
+    config = tfma.load_eval_result(evaluation_uri).config
+    compared = _BASELINE in {spec.name for spec in config.model_specs}
+    candidate = _read_overall(evaluation_uri, _CANDIDATE if compared else None)
+    baseline = _read_overall(evaluation_uri, _BASELINE) if compared else {}
+    (metrics_spec,) = config.metrics_specs
+    gates = []
+    for figure in FIGURES:
+        (of_overall,) = metrics_spec.per_slice_thresholds[figure].thresholds
+        threshold = of_overall.threshold
+        falls = compared and threshold.HasField("change_threshold")
+        gates.append(
+            ModelGate(
+                figure,
+                candidate[figure],
+                threshold.value_threshold.lower_bound.value,
+                baseline.get(figure),
+                -threshold.change_threshold.absolute.value if falls else None,
+            )
+        )
+    return gates
+
+
+def _read_overall(evaluation_uri: str, model_name: str | None) -> dict[str, float]:
+    result = tfma.load_eval_result(evaluation_uri, model_name=model_name)
+    return {
+        name: value["doubleValue"]
+        for name, value in result.get_metrics_for_slice(()).items()
+        if "doubleValue" in value
+    }

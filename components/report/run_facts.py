@@ -1,0 +1,73 @@
+"""RunFacts: what the local runner writes down of a run, for ML Metadata keeps no times or failures.
+
+`output/<lineage>/runs/<id>/run.json`, written as the run begins and at any end of it.
+"""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+from muwnet_fer.data import atomic_file
+
+FILE_NAME = "run.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class ComponentFacts:
+    """How one component of a run ended."""
+
+    name: str
+    state: str  # done, cached, failed or interrupted
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFacts:
+    """One run. `ended` and `exit_code` are None while it goes on, or where it was killed."""
+
+    run_id: str
+    started: str  # ISO 8601, local time with its offset
+    lineage: str
+    profile: str
+    data_md5: str
+    data_name: str | None  # Kaggle's name of the file, None for others
+    row_counts: dict[str, int]  # by split
+    bad_rows: int
+    commit: str | None
+    components: tuple[ComponentFacts, ...] = ()
+    ended: str | None = None
+    exit_code: int | None = None
+    failure: str | None = None  # the message, as the run printed it
+    log: str | None = None  # path of the full log
+    evaluator_runs: int | None = None  # in this output folder so far
+    verdict: str | None = None  # blessed, not blessed, or None where nothing was judged
+    version: str | None = None  # pushed
+    figures: dict[str, Any] | None = None  # accuracy and macro_f1 on private_test
+
+
+def write(facts: RunFacts, folder: pathlib.Path) -> None:
+    """Writes `run.json` in one step.
+
+    Raises:
+      OSError: where it cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_file.replace(folder / FILE_NAME) as unfinished:
+        unfinished.write_text(json.dumps(dataclasses.asdict(facts), indent=1), encoding="utf-8")
+
+
+def read(folder: pathlib.Path) -> RunFacts:
+    """Reads what `write` wrote.
+
+    Raises:
+      ValueError: for a file that is something else; the message names it.
+      OSError: where it cannot be read.
+    """
+    path = folder / FILE_NAME
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        components = tuple(ComponentFacts(**values) for values in values.pop("components"))
+        return RunFacts(**values, components=components)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"expected {path} to hold the facts of a run: {error}") from error

@@ -1,0 +1,75 @@
+"""Writes the site: a page for each module of `pages`, self-contained, with links between them."""
+
+import json
+import pathlib
+import shutil
+import types
+from typing import Any
+
+import jinja2
+
+from muwnet_fer.components.report import sources as report_sources
+from muwnet_fer.components.report.pages import gates, overview
+
+PAGES: tuple[types.ModuleType, ...] = (overview, gates)
+JSON_FILE = "report.json"
+
+
+def collect(sources: report_sources.Sources) -> dict[str, dict[str, Any]]:
+    """Returns the facts of every page by its name, ready for JSON."""
+    return {_name(page): page.collect(sources) for page in PAGES}
+
+
+def write(sources: report_sources.Sources, folder: pathlib.Path) -> None:
+    """Writes the pages into a folder in place of what it held, in one step, index.html the first.
+
+    Raises:
+      OSError: where it cannot be written; the earlier site stays.
+    """
+    environment = _make_environment()
+    links = [(_file(page), page.TITLE) for page in PAGES]
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    facts = collect(sources)
+    for page in PAGES:
+        html = environment.get_template(f"{_name(page)}.html").render(
+            facts[_name(page)],
+            plots=page.draw(sources, facts[_name(page)]),
+            title=page.TITLE,
+            file=_file(page),
+            links=links,
+        )
+        (unfinished / _file(page)).write_text(html, encoding="utf-8")
+    (unfinished / JSON_FILE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    _replace(folder, unfinished)
+
+
+def _replace(folder: pathlib.Path, unfinished: pathlib.Path) -> None:
+    outdated = folder.with_name(f".{folder.name}.outdated")
+    shutil.rmtree(outdated, ignore_errors=True)
+    if folder.exists():
+        folder.rename(outdated)
+    unfinished.rename(folder)
+    shutil.rmtree(outdated, ignore_errors=True)
+
+
+def _make_environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("muwnet_fer.components.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["thousands"] = lambda count: f"{count:,}"
+    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
+    return environment
+
+
+def _name(page: types.ModuleType) -> str:
+    return page.__name__.rpartition(".")[2]
+
+
+def _file(page: types.ModuleType) -> str:
+    return "index.html" if page is PAGES[0] else f"{_name(page)}.html"

@@ -1,0 +1,52 @@
+"""What a report is drawn from: folders of artifacts, and what the local runner knows besides."""
+
+import dataclasses
+import functools
+import json
+import os
+import pathlib
+from typing import Any
+
+from muwnet_fer.components.report import run_facts
+
+_MANIFEST = os.path.join("assets.extra", "muwnet.json")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """Paths of the artifacts of one run, None for what it did not get to.
+
+    `examples`, `statistics` and `anomalies` hold a folder `Split-<name>` for each split; `model` is
+    the SavedModel itself.
+    """
+
+    schema: str | None = None
+    examples: str | None = None
+    statistics: str | None = None
+    anomalies: str | None = None
+    thresholds: dict[str, dict[str, float]] | None = None  # AnomalyGate's
+    model: str | None = None
+    model_run: str | None = None
+    predictions: str | None = None
+    evaluation: str | None = None
+    blessed: bool | None = None
+    pushed_version: str | None = None
+    # Only where the local runner writes the report: ML Metadata keeps neither times nor failures.
+    run: run_facts.RunFacts | None = None
+    earlier_runs: tuple[run_facts.RunFacts, ...] = ()
+
+    @functools.cached_property
+    def manifest(self) -> dict[str, Any] | None:
+        """What the model says of itself, None where there is none."""
+        return None if self.model is None else _read_json(self.model, _MANIFEST)
+
+    @functools.cached_property
+    def history(self) -> dict[str, list[float]] | None:
+        """Of the training, figures by epoch; None where there was none."""
+        if self.model_run is None:
+            return None
+        return _read_json(self.model_run, "history.json")["history"]
+
+
+def _read_json(folder: str, name: str) -> dict[str, Any]:
+    return json.loads(pathlib.Path(folder, name).read_text(encoding="utf-8"))
