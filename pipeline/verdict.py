@@ -69,7 +69,7 @@ def _read_version(pusher: run_record.NodeRecord) -> str | None:
 
 
 def format_table(gates: Sequence[model_gates.ModelGate]) -> str:
-    """Returns accuracy and each emotion's F1 beside their floors and the blessed model's figures."""
+    """Returns the gated figures beside their floors and those of the blessed model."""
     compared = gates[0].blessed is not None
     rows = []
     for gate in gates:
