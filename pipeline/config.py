@@ -32,6 +32,7 @@ COMPONENTS = (
     "Predictor",
     "Evaluator",
     "Pusher",
+    "Report",
 )
 SAMPLE_LINEAGE, FER2013_LINEAGE = "sample", "fer2013"
 SAMPLE_ROWS, SAMPLE_SEED = 3500, 1

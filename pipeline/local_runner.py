@@ -9,13 +9,20 @@ MUWNET_OUTPUT, MUWNET_PRIVATE_FRACTION, MUWNET_MAX_BAD_ROWS, MUWNET_WARM_START a
 (several with colons between) stand for the options.
 """
 
+from __future__ import annotations
+
 import os
+import pathlib
 import sys
+import typing
 from collections.abc import Sequence
 
 from muwnet_fer.data import rows
 from muwnet_fer.pipeline import config as pipeline_config
 from muwnet_fer.pipeline import console, failure, interruption, lineage_lock
+
+if typing.TYPE_CHECKING:  # it imports TensorFlow
+    from muwnet_fer.pipeline import run_journal
 
 OK, CRASHED, BAD_INPUT, ANOMALY, NOT_BLESSED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -51,7 +58,7 @@ def run(
             lineage_lock.hold(config.output.path),
             console.separate_output(config.output.logs) as log_path,
         ):
-            exit_code = _run_with_messages(config, to)
+            exit_code = _run_with_messages(config, to, log_path)
             if exit_code is not None:
                 console.LOGGER.info("full log  %s", log_path)
         return exit_code or OK
@@ -69,58 +76,87 @@ def run(
         return INTERRUPTED
 
 
-def _run_with_messages(config: pipeline_config.PipelineConfig, to: str | None) -> int | None:
-    """Turns every end into a message and an exit code; None where TFX only created the pipeline."""
-    try:
-        return _run(config, to)
-    except rows.MalformedDataError as error:  # the data changed since the config was made
-        console.LOGGER.info("bad input: %s", error)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        console.LOGGER.info(
-            "interrupted: the same command goes on after the last component done, and a training "
-            "after its last whole epoch"
-        )
-        return INTERRUPTED
-    except Exception as error:  # the last resort: a message in place of a traceback
-        console.log_traceback()
-        if advice := failure.advise(error):
-            console.LOGGER.info("stopped: %s", advice)
-        console.LOGGER.info("crashed: %s: %s", type(error).__name__, error)
-        return CRASHED
-
-
-def _run(config: pipeline_config.PipelineConfig, to: str | None) -> int | None:
+def _run_with_messages(
+    config: pipeline_config.PipelineConfig, to: str | None, log: pathlib.Path
+) -> int | None:
+    """Runs, and writes down how it ended; None where TFX only created the pipeline."""
     # Before TensorFlow is imported: about doubles training on CPUs without VNNI, where it is off.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     # Equal trainings give equal weights: with more such threads TensorFlow adds three or more
     # gradients up in the order in which they come. Each operation still uses all cores.
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
-    # TFX takes ten seconds to import: what is wrong with the arguments was said before.
+    journal = None
+    try:
+        with interruption.repeated():
+            # TFX takes ten seconds to import: what is wrong with the arguments was said before.
+            from muwnet_fer.pipeline import run_journal
+
+            journal = run_journal.RunJournal(config, log)
+            exit_code, message = _run(config, to, journal), None
+    except BaseException as error:
+        exit_code, message = _explain(error)
+        console.LOGGER.info("%s", message)
+    if journal and journal.facts:
+        _write_report(config, journal, exit_code, message)
+    return exit_code
+
+
+def _explain(error: BaseException) -> tuple[int, str]:
+    """Turns what ended a run into its exit code and a message."""
+    if isinstance(error, rows.MalformedDataError):  # the data changed since the config was made
+        return BAD_INPUT, f"bad input: {error}"
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, (
+            "interrupted: the same command goes on after the last component done, and a training "
+            "after its last whole epoch"
+        )
     from muwnet_fer.components.anomaly_gate import executor as anomaly_gate
     from muwnet_fer.models.muwnet import training
+
+    if isinstance(error, anomaly_gate.AnomalyError):
+        return ANOMALY, f"anomaly: {error}"
+    console.log_traceback()
+    if isinstance(error, training.TrainingDivergedError):
+        return CRASHED, f"training diverged: {error}"
+    # The last resort: a message in place of a traceback.
+    crashed = f"crashed: {type(error).__name__}: {error}"
+    advice = failure.advise(error)
+    return CRASHED, f"stopped: {advice}\n{crashed}" if advice else crashed
+
+
+def _run(
+    config: pipeline_config.PipelineConfig, to: str | None, journal: run_journal.RunJournal
+) -> int | None:
     from muwnet_fer.pipeline import pipeline, tracked_runner
 
+    runner = tracked_runner.TrackedLocalDagRunner(config, to, journal)
+    records = runner.run(pipeline.create_pipeline(config))
+    return None if records is None else _tell_verdict(config, records, to)
+
+
+def _write_report(config, journal, exit_code: int, message: str | None) -> None:
+    """Writes how a run ended, and the site about it; an error here is told and changes nothing."""
+    from muwnet_fer.pipeline import run_report
+
     try:
-        runner = tracked_runner.TrackedLocalDagRunner(config, to)
-        records = runner.run(pipeline.create_pipeline(config))
-    except anomaly_gate.AnomalyError as error:
-        console.LOGGER.info("anomaly: %s", error)
-        return ANOMALY
-    except training.TrainingDivergedError as error:
+        records = run_report.read_records(config.output, journal.facts.run_id)
+        journal.update(**run_report.summarise(config.output, records))
+        journal.end(exit_code, message)
+        path = run_report.write(config.output, journal.facts.run_id)
+    except Exception as error:
         console.log_traceback()
-        console.LOGGER.info("training diverged: %s", error)
-        return CRASHED
-    return None if records is None else _report(config, records, to)
+        console.LOGGER.info("report    not written: %s: %s", type(error).__name__, error)
+    else:
+        console.LOGGER.info("report    %s", path)
 
 
-def _report(config: pipeline_config.PipelineConfig, records: dict, to: str | None) -> int:
+def _tell_verdict(config: pipeline_config.PipelineConfig, records: dict, to: str | None) -> int:
     """Prints the verdict; returns the exit code."""
     from tensorflow_serving.config import model_server_config_pb2
 
     from muwnet_fer.components.atomic_pusher import versions
     from muwnet_fer.data import model_config
-    from muwnet_fer.pipeline import profiles, run_record, tracked_runner, verdict
+    from muwnet_fer.pipeline import profiles, run_record, run_report, verdict
 
     example_gen = records.get("Fer2013ExampleGen")
     if example_gen and (quarantined := run_record.find_quarantine(example_gen)):
@@ -134,7 +170,7 @@ def _report(config: pipeline_config.PipelineConfig, records: dict, to: str | Non
     result = verdict.read_verdict(records)
     console.LOGGER.info("\n%s\n", result.f1_table)
     console.LOGGER.info("%s\n", verdict.describe_figures(result.private_test))
-    evaluations = tracked_runner.count_executions(config, "Evaluator")
+    evaluations = run_report.count_evaluator_runs(config.output)
     console.LOGGER.info(
         "note      Evaluator runs on private_test in this output folder: %d", evaluations
     )

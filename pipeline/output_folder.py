@@ -55,6 +55,16 @@ class OutputFolder:
         return self.path / "checkpoints"
 
     @property
+    def runs(self) -> pathlib.Path:
+        """What is known of each run, a folder each."""
+        return self.path / "runs"
+
+    @property
+    def report(self) -> pathlib.Path:
+        """The site about the latest run, or the one that was asked for."""
+        return self.path / "report"
+
+    @property
     def logs(self) -> pathlib.Path:
         """Full logs of all runs."""
         return self.path / "logs"

@@ -16,6 +16,9 @@ from muwnet_fer.components.curated_schema_gen import executor as curated_schema_
 from muwnet_fer.components.fer2013_example_gen import component as example_gen_component
 from muwnet_fer.components.predictor import component as predictor_component
 from muwnet_fer.components.predictor import executor as predictor_executor
+from muwnet_fer.components.report import component as report_component
+from muwnet_fer.components.report import executor as report_executor
+from muwnet_fer.components.report import site
 from muwnet_fer.data import fer2013, model_config
 from muwnet_fer.models.muwnet import preprocessing, trainer
 from muwnet_fer.pipeline import baseline, evaluation, metrics, source_fingerprint, split_thresholds
@@ -150,6 +153,22 @@ def create_pipeline(config: pipeline_config.PipelineConfig) -> tfx.dsl.Pipeline:
         },
     ).with_id("Pusher")
 
+    # Writes what people look at, blessed or not.
+    report = report_component.Report(
+        schema=schema_gen.outputs["schema"],
+        examples=example_gen.outputs["examples"],
+        statistics=statistics_gen.outputs["statistics"],
+        anomalies=example_validator.outputs["anomalies"],
+        model=trainer_node.outputs["model"],
+        model_run=trainer_node.outputs["model_run"],
+        predictions=predictor.outputs["predictions"],
+        evaluation=evaluator.outputs["evaluation"],
+        blessing=evaluator.outputs["blessing"],
+        pushed_model=pusher.outputs["pushed_model"],
+        thresholds=split_thresholds.THRESHOLDS,
+        source_fingerprint=fingerprint(report_executor.__name__, files=site.TEMPLATES.iterdir()),
+    )
+
     return tfx.dsl.Pipeline(
         pipeline_name=pipeline_config.PIPELINE_NAME,
         pipeline_root=str(config.output.pipeline_root),
@@ -165,6 +184,7 @@ def create_pipeline(config: pipeline_config.PipelineConfig) -> tfx.dsl.Pipeline:
             predictor,
             evaluator,
             pusher,
+            report,
         ],
         enable_cache=True,
         metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(

@@ -5,9 +5,11 @@ import pathlib
 
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
+from tfx.orchestration import metadata
 from tfx.utils import path_utils
 
 from muwnet_fer.data import quarantine
+from muwnet_fer.pipeline import output_folder
 
 _PIPELINE_RUN = "pipeline_run"
 _NODE = "node"
@@ -29,6 +31,12 @@ class NodeRecord:
     def succeeded(self) -> bool:
         """True where there are outputs to go on with."""
         return self.cached or self.state == metadata_store_pb2.Execution.COMPLETE
+
+
+def open_metadata(output: output_folder.OutputFolder) -> metadata.Metadata:
+    """Returns an output folder's ML Metadata, to be entered as a context."""
+    path = str(output.metadata)
+    return metadata.Metadata(metadata.sqlite_metadata_connection_config(path))
 
 
 def find_model(trainer: NodeRecord) -> pathlib.Path:
@@ -80,3 +88,17 @@ def read_node(
     for event in events:
         outputs.setdefault(event.path.steps[0].key, []).append(artifacts[event.artifact_id])
     return NodeRecord(execution.last_known_state, outputs)
+
+
+def find_blessed(evaluator: NodeRecord) -> bool:
+    """Returns whether the Evaluator blessed its model."""
+    (blessing,) = evaluator.outputs["blessing"]
+    return blessing.custom_properties["blessed"].int_value == 1
+
+
+def find_version(pusher: NodeRecord) -> str | None:
+    """Returns the version that the Pusher pushed, None where it pushed nothing."""
+    (pushed_model,) = pusher.outputs["pushed_model"]
+    if pushed_model.custom_properties["pushed"].int_value != 1:
+        return None
+    return pushed_model.custom_properties["pushed_version"].string_value

@@ -3,16 +3,18 @@
 import ast
 import hashlib
 import pathlib
+from collections.abc import Iterable
 
 PACKAGE = "muwnet_fer"
 ROOT = pathlib.Path(__file__).parents[1]
 
 
-def compute(*modules: str, root: pathlib.Path = ROOT) -> str:
+def compute(*modules: str, files: Iterable[pathlib.Path] = (), root: pathlib.Path = ROOT) -> str:
     """Returns a hash of the modules' source and of all modules of this package they import.
 
     Args:
       modules: dotted names within the package, such as `muwnet_fer.models.muwnet.trainer`.
+      files: others that the modules read, such as templates.
       root: folder of the package.
 
     Raises:
@@ -21,6 +23,8 @@ def compute(*modules: str, root: pathlib.Path = ROOT) -> str:
     fingerprint = hashlib.sha256()
     for name, path in sorted(collect(*modules, root=root).items()):
         fingerprint.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in sorted(files):
+        fingerprint.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return fingerprint.hexdigest()[:16]
 
 

@@ -1,18 +1,18 @@
 """TrackedLocalDagRunner: TFX's local runner, with a line a component and a verdict at the end."""
 
+import contextlib
 import copy
 import datetime
 import time
 
 from tfx.dsl.compiler import constants
-from tfx.orchestration import metadata
 from tfx.orchestration.local import local_dag_runner
 from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
 from muwnet_fer.components.atomic_pusher import versions
 from muwnet_fer.pipeline import config as pipeline_config
-from muwnet_fer.pipeline import console, run_record
+from muwnet_fer.pipeline import console, run_journal, run_record
 
 
 class ComponentFailedError(RuntimeError):
@@ -26,12 +26,19 @@ class TrackedLocalDagRunner(local_dag_runner.LocalDagRunner):
     Args:
       config: of the run.
       to: id of the last node to run, None for all.
+      journal: is told what happens.
     """
 
-    def __init__(self, config: pipeline_config.PipelineConfig, to: str | None = None):
+    def __init__(
+        self,
+        config: pipeline_config.PipelineConfig,
+        to: str | None,
+        journal: run_journal.RunJournal,
+    ):
         super().__init__()
         self._config = config
         self._to = to
+        self._journal = journal
 
     def run_with_ir(
         self,
@@ -46,13 +53,14 @@ class TrackedLocalDagRunner(local_dag_runner.LocalDagRunner):
         """
         node_ids = [node.pipeline_node.node_info.id for node in pipeline.nodes]
         self._config.link_data()
-        run_id = datetime.datetime.now().isoformat()
+        run_id = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")  # a folder's name, too
         # All nodes share one run: the parent class would begin another at every call.
         runtime_parameter_utils.substitute_runtime_parameter(
             pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}
         )
         for line in self._config.description.splitlines():
             console.LOGGER.info("%s", line)
+        self._journal.begin(run_id)
         width = max(map(len, node_ids))
         records = {}
         for node_id in node_ids:
@@ -69,9 +77,12 @@ class TrackedLocalDagRunner(local_dag_runner.LocalDagRunner):
                 ended = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
                 seconds = time.monotonic() - started
                 console.LOGGER.info("%-*s  %s after %.1f s", width, node_id, ended, seconds)
+                with contextlib.suppress(OSError):  # a full disk may be what ended it
+                    self._journal.add(node_id, ended, seconds)
                 raise
-            took = f"{time.monotonic() - started:.1f} s"
-            took = "cached" if records[node_id].cached else took
+            seconds, cached = time.monotonic() - started, records[node_id].cached
+            self._journal.add(node_id, "cached" if cached else "done", seconds)
+            took = "cached" if cached else f"{seconds:.1f} s"
             console.LOGGER.info("%-*s  %s", width, node_id, took)
             if node_id == self._to:
                 break
@@ -83,22 +94,11 @@ class TrackedLocalDagRunner(local_dag_runner.LocalDagRunner):
         return versions.is_newest(model_dir, self._config.output.serving_model)
 
     def _read_record(self, pipeline, run_id: str, node_id: str) -> run_record.NodeRecord:
-        with _open_metadata(self._config) as handle:
+        with run_record.open_metadata(self._config.output) as handle:
             record = run_record.read_node(handle.store, pipeline.pipeline_info.id, run_id, node_id)
         if record is None or not record.succeeded:
             raise ComponentFailedError(f"{node_id} did not succeed")
         return record
-
-
-def count_executions(config: pipeline_config.PipelineConfig, node_id: str) -> int:
-    """Returns how often a node ran, cached ones apart, in all runs of the output folder."""
-    with _open_metadata(config) as handle:
-        return run_record.count_executions(handle.store, pipeline_config.PIPELINE_NAME, node_id)
-
-
-def _open_metadata(config: pipeline_config.PipelineConfig) -> metadata.Metadata:
-    path = str(config.output.metadata)
-    return metadata.Metadata(metadata.sqlite_metadata_connection_config(path))
 
 
 def _disable_cache(pipeline: pipeline_pb2.Pipeline) -> None:

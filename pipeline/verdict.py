@@ -40,12 +40,10 @@ def read_verdict(records: dict[str, run_record.NodeRecord]) -> Verdict:
     (predictions,) = records["Predictor"].outputs["predictions"]
     split = artifacts.read(predictions.uri, fer2013.PRIVATE_TEST)
     (evaluation,) = records["Evaluator"].outputs["evaluation"]
-    (blessing,) = records["Evaluator"].outputs["blessing"]
-    blessed = blessing.custom_properties["blessed"].int_value == 1
     pusher = records.get("Pusher")
     return Verdict(
-        blessed,
-        pusher and _read_version(pusher),
+        run_record.find_blessed(records["Evaluator"]),
+        pusher and run_record.find_version(pusher),
         pusher is not None and pusher.cached,
         tuple(list_failures(tfma.load_validation_result(evaluation.uri))),
         format_table(model_gates.read(evaluation.uri)),
@@ -59,13 +57,6 @@ def read_public_test_accuracy(trainer: run_record.NodeRecord) -> float:
     """Returns what the model that the Trainer gave, now or earlier, says of its best epoch."""
     manifest = run_record.find_model(trainer) / packaged_weights.SAVED_MODEL_MANIFEST
     return json.loads(manifest.read_text())["public_test_accuracy"]
-
-
-def _read_version(pusher: run_record.NodeRecord) -> str | None:
-    (pushed_model,) = pusher.outputs["pushed_model"]
-    if pushed_model.custom_properties["pushed"].int_value != 1:
-        return None
-    return pushed_model.custom_properties["pushed_version"].string_value
 
 
 def format_table(gates: Sequence[model_gates.ModelGate]) -> str:

@@ -13,6 +13,7 @@ from muwnet_fer.components.report.pages import gates, overview
 
 PAGES: tuple[types.ModuleType, ...] = (overview, gates)
 JSON_FILE = "report.json"
+TEMPLATES = pathlib.Path(__file__).with_name("templates")
 
 
 def collect(sources: report_sources.Sources) -> dict[str, dict[str, Any]]:
@@ -56,7 +57,7 @@ def _replace(folder: pathlib.Path, unfinished: pathlib.Path) -> None:
 
 def _make_environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("muwnet_fer.components.report"),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

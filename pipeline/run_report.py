@@ -1,0 +1,99 @@
+"""The site about a run of an output folder, from what ML Metadata and its RunFacts know of it."""
+
+import pathlib
+
+from muwnet_fer.components.predictor import artifacts as predictor_artifacts
+from muwnet_fer.components.report import run_facts, site, sources
+from muwnet_fer.data import fer2013
+from muwnet_fer.models.muwnet import figures
+from muwnet_fer.pipeline import config as pipeline_config
+from muwnet_fer.pipeline import output_folder, run_record, split_thresholds
+
+Records = dict[str, run_record.NodeRecord]
+
+
+def write(output: output_folder.OutputFolder, run_id: str) -> pathlib.Path:
+    """Writes the site about a run in place of the last one; returns the path of its first page.
+
+    Raises:
+      ValueError: for a run whose facts are not as they were written.
+      OSError: where something cannot be read or written; the last site stays.
+    """
+    runs = list_runs(output)
+    (run,) = (facts for facts in runs if facts.run_id == run_id)
+    earlier = tuple(facts for facts in runs if facts.started < run.started)
+    site.write(make_sources(read_records(output, run_id), run, earlier), output.report)
+    return output.report / "index.html"
+
+
+def list_runs(output: output_folder.OutputFolder) -> list[run_facts.RunFacts]:
+    """Returns the facts of all runs, oldest first.
+
+    Raises: see run_facts.read.
+    """
+    folders = sorted(path.parent for path in output.runs.glob(f"*/{run_facts.FILE_NAME}"))
+    return [run_facts.read(folder) for folder in folders]
+
+
+def read_records(output: output_folder.OutputFolder, run_id: str) -> Records:
+    """Returns the records of the components that a run got to an end, by name."""
+    with run_record.open_metadata(output) as handle:
+        records = {
+            name: run_record.read_node(handle.store, pipeline_config.PIPELINE_NAME, run_id, name)
+            for name in pipeline_config.COMPONENTS
+        }
+    return {name: record for name, record in records.items() if record and record.succeeded}
+
+
+def make_sources(
+    records: Records, run: run_facts.RunFacts, earlier: tuple[run_facts.RunFacts, ...]
+) -> sources.Sources:
+    """Returns the paths of a run's artifacts."""
+
+    def find(name: str, key: str) -> str | None:
+        return records[name].outputs[key][0].uri if name in records else None
+
+    evaluator, pusher = records.get("Evaluator"), records.get("Pusher")
+    trainer = records.get("Trainer")
+    return sources.Sources(
+        schema=find("CuratedSchemaGen", "schema"),
+        examples=find("Fer2013ExampleGen", "examples"),
+        statistics=find("StatisticsGen", "statistics"),
+        anomalies=find("ExampleValidator", "anomalies"),
+        thresholds=split_thresholds.THRESHOLDS,
+        model=str(run_record.find_model(trainer)) if trainer else None,
+        model_run=find("Trainer", "model_run"),
+        predictions=find("Predictor", "predictions"),
+        evaluation=find("Evaluator", "evaluation"),
+        blessed=run_record.find_blessed(evaluator) if evaluator else None,
+        pushed_version=run_record.find_version(pusher) if pusher else None,
+        run=run,
+        earlier_runs=earlier,
+    )
+
+
+def count_evaluator_runs(output: output_folder.OutputFolder) -> int:
+    """Returns how often PrivateTest was read by an Evaluator, in all runs of the folder."""
+    with run_record.open_metadata(output) as handle:
+        return run_record.count_executions(handle.store, pipeline_config.PIPELINE_NAME, "Evaluator")
+
+
+def summarise(output: output_folder.OutputFolder, records: Records) -> dict[str, object]:
+    """Returns the RunFacts of a run that has ended: count, verdict, version, figures."""
+    found: dict[str, object] = {"evaluator_runs": count_evaluator_runs(output)}
+    if "Predictor" in records:
+        (predictions,) = records["Predictor"].outputs["predictions"]
+        split = predictor_artifacts.read(predictions.uri, fer2013.PRIVATE_TEST)
+        measured = figures.compute(
+            split.labels, split.probabilities, split.ten_views, split.seen_in_training == 0
+        )
+        found["figures"] = {
+            "accuracy": measured.accuracy.value,
+            "macro_f1": measured.macro_f1.value,
+        }
+    if "Evaluator" in records:
+        blessed = run_record.find_blessed(records["Evaluator"])
+        found["verdict"] = "blessed" if blessed else "not blessed"
+    if "Pusher" in records:
+        found["version"] = run_record.find_version(records["Pusher"])
+    return found
