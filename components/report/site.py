@@ -9,16 +9,37 @@ from typing import Any
 import jinja2
 
 from muwnet_fer.components.report import sources as report_sources
-from muwnet_fer.components.report.pages import gates, overview
+from muwnet_fer.components.report.pages import (
+    comparison,
+    data,
+    evaluation,
+    gates,
+    history,
+    overview,
+    training,
+)
+from muwnet_fer.data import fer2013
 
-PAGES: tuple[types.ModuleType, ...] = (overview, gates)
+PAGES: tuple[types.ModuleType, ...] = (
+    overview,
+    data,
+    training,
+    evaluation,
+    gates,
+    history,
+    comparison,
+)
 JSON_FILE = "report.json"
 TEMPLATES = pathlib.Path(__file__).with_name("templates")
 
 
 def collect(sources: report_sources.Sources) -> dict[str, dict[str, Any]]:
-    """Returns the facts of every page by its name, ready for JSON."""
-    return {_name(page): page.collect(sources) for page in PAGES}
+    """Returns the facts of every page by its name, ready for JSON.
+
+    Raises:
+      ComparisonError: for two runs that were judged on other rows.
+    """
+    return {_name(page): page.collect(sources) for page in _choose_pages(sources)}
 
 
 def write(sources: report_sources.Sources, folder: pathlib.Path) -> None:
@@ -28,12 +49,13 @@ def write(sources: report_sources.Sources, folder: pathlib.Path) -> None:
       OSError: where it cannot be written; the earlier site stays.
     """
     environment = _make_environment()
-    links = [(_file(page), page.TITLE) for page in PAGES]
+    pages = _choose_pages(sources)
+    links = [(_file(page), page.TITLE) for page in pages]
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     facts = collect(sources)
-    for page in PAGES:
+    for page in pages:
         html = environment.get_template(f"{_name(page)}.html").render(
             facts[_name(page)],
             plots=page.draw(sources, facts[_name(page)]),
@@ -44,6 +66,10 @@ def write(sources: report_sources.Sources, folder: pathlib.Path) -> None:
         (unfinished / _file(page)).write_text(html, encoding="utf-8")
     (unfinished / JSON_FILE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
     _replace(folder, unfinished)
+
+
+def _choose_pages(sources: report_sources.Sources) -> list[types.ModuleType]:
+    return [page for page in PAGES if page is not comparison or sources.compared is not None]
 
 
 def _replace(folder: pathlib.Path, unfinished: pathlib.Path) -> None:
@@ -64,7 +90,10 @@ def _make_environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["thousands"] = lambda count: f"{count:,}"
+    environment.filters["share"] = lambda share: None if share is None else f"{share:.3f}"
+    environment.filters["interval"] = lambda found: f"{found['low']:.3f} to {found['high']:.3f}"
     environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
+    environment.globals["emotions"] = list(fer2013.EMOTIONS)
     return environment
 
 

@@ -7,7 +7,11 @@ import os
 import pathlib
 from typing import Any
 
-from muwnet_fer.components.report import run_facts
+from muwnet_fer.components.predictor import artifacts as predictor_artifacts
+from muwnet_fer.components.report import duplicates as report_duplicates
+from muwnet_fer.components.report import examples as report_examples
+from muwnet_fer.components.report import run_facts, split_folders
+from muwnet_fer.data import fer2013
 
 _MANIFEST = os.path.join("assets.extra", "muwnet.json")
 
@@ -34,6 +38,7 @@ class Sources:
     # Only where the local runner writes the report: ML Metadata keeps neither times nor failures.
     run: run_facts.RunFacts | None = None
     earlier_runs: tuple[run_facts.RunFacts, ...] = ()
+    compared: "Sources | None" = None  # another run of the same data, with which to compare
 
     @functools.cached_property
     def manifest(self) -> dict[str, Any] | None:
@@ -46,6 +51,26 @@ class Sources:
         if self.model_run is None:
             return None
         return _read_json(self.model_run, "history.json")["history"]
+
+    @functools.cached_property
+    def splits(self) -> dict[str, report_examples.SplitExamples] | None:
+        """All Examples by split; None where there are none."""
+        if self.examples is None:
+            return None
+        folders = split_folders.find(self.examples)
+        return {split: report_examples.read(folder) for split, folder in folders.items()}
+
+    @functools.cached_property
+    def duplicates(self) -> report_duplicates.Duplicates | None:
+        """Rows with the same pixels, and of one grey level; None where there are no Examples."""
+        return None if self.splits is None else report_duplicates.find(self.splits)
+
+    @functools.cached_property
+    def private_test(self) -> predictor_artifacts.PredictedSplit | None:
+        """The predictions by which the model was judged; None where there are none."""
+        if self.predictions is None:
+            return None
+        return predictor_artifacts.read(self.predictions, fer2013.PRIVATE_TEST)
 
 
 def _read_json(folder: str, name: str) -> dict[str, Any]:

@@ -34,6 +34,7 @@ _STYLE = {
     "grid.color": GRID,
     "legend.facecolor": "none",
     "legend.edgecolor": "none",
+    "axes.axisbelow": True,
     "axes.spines.top": False,
     "axes.spines.right": False,
 }

@@ -3,6 +3,8 @@
 Guo et al. 2017, arXiv:1706.04599. It changes no face's emotion, only how sure the model is of it.
 """
 
+import dataclasses
+
 import numpy as np
 import scipy.optimize
 import scipy.special
@@ -33,6 +35,42 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(found.x))
 
 
+@dataclasses.dataclass(frozen=True)
+class Bin:
+    """The faces whose highest probability lies in a range: how many, their mean highest
+    probability, and the share of them that is right.
+    """
+
+    low: float
+    high: float
+    faces: int
+    confidence: float
+    accuracy: float
+
+
+def bin_by_confidence(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> list[Bin]:
+    """Returns the bins of equal width that hold a face, in their order.
+
+    Args:
+      probabilities: float32 [N, 7].
+      labels: int64 [N].
+      bins: Guo et al. report 15.
+    """
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == labels
+    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    return [
+        Bin(
+            number / bins,
+            (number + 1) / bins,
+            int((bin_of == number).sum()),
+            float(confidence[bin_of == number].mean()),
+            float(correct[bin_of == number].mean()),
+        )
+        for number in np.unique(bin_of)
+    ]
+
+
 def compute_calibration_error(
     probabilities: np.ndarray, labels: np.ndarray, bins: int = 15
 ) -> float:
@@ -41,12 +79,7 @@ def compute_calibration_error(
     The mean, over bins of equal width of the highest probability, of the distance between that and
     the accuracy; each bin weighs as much as it holds faces.
 
-    Args:
-      probabilities: float32 [N, 7].
-      labels: int64 [N].
-      bins: Guo et al. report 15.
+    Args: see `bin_by_confidence`.
     """
-    confidence = probabilities.max(axis=1)
-    surplus = (probabilities.argmax(axis=1) == labels) - confidence
-    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
-    return float(np.abs(np.bincount(bin_of, surplus, bins)).sum() / len(labels))
+    found = bin_by_confidence(probabilities, labels, bins)
+    return sum(of.faces * abs(of.accuracy - of.confidence) for of in found) / len(labels)

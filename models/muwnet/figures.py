@@ -60,16 +60,23 @@ def compute(
     ten_views_macro_f1, *_ = _measure_f1(count_confusion(labels, ten_views))
     return Figures(
         rows=len(labels),
-        accuracy=_measure_share(correct),
+        accuracy=measure_share(correct),
         macro_f1=macro_f1,
         f1=dict(zip(fer2013.EMOTIONS, f1, strict=True)),
         f1_standard_error=dict(zip(fer2013.EMOTIONS, errors, strict=True)),
-        ten_views_accuracy=_measure_share(ten_views.argmax(axis=1) == labels),
+        ten_views_accuracy=measure_share(ten_views.argmax(axis=1) == labels),
         ten_views_macro_f1=ten_views_macro_f1,
         leak_free_rows=int(leak_free.sum()),
-        leak_free_accuracy=_measure_share(correct[leak_free]) if leak_free.any() else None,
+        leak_free_accuracy=measure_share(correct[leak_free]) if leak_free.any() else None,
         expected_calibration_error=calibration.compute_calibration_error(probabilities, labels),
     )
+
+
+def measure_share(hits: np.ndarray) -> Interval:
+    """Returns the share of true values, bool [N], N of at least 1, with Wilson's interval."""
+    test = scipy.stats.binomtest(int(hits.sum()), len(hits))
+    interval = test.proportion_ci(_CONFIDENCE, method="wilson")
+    return Interval(float(hits.mean()), float(interval.low), float(interval.high))
 
 
 def count_confusion(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
@@ -95,12 +102,6 @@ def compute_by_class(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
         correct / np.maximum(labelled, 1),
         2 * correct / np.maximum(predicted + labelled, 1),
     )
-
-
-def _measure_share(hits: np.ndarray) -> Interval:
-    test = scipy.stats.binomtest(int(hits.sum()), len(hits))
-    interval = test.proportion_ci(_CONFIDENCE, method="wilson")
-    return Interval(float(hits.mean()), float(interval.low), float(interval.high))
 
 
 def _measure_f1(matrix: np.ndarray) -> tuple[Interval, list[Interval], list[float]]:

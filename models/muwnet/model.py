@@ -28,22 +28,8 @@ def build_muwnet(config: muwnet_config.MuWNetConfig) -> keras.Model:
     image = keras.Input((side, side), dtype="uint8", name=fer2013.IMAGE_KEY)
 
     # === Pixels ===
-    x = keras.layers.Reshape((side, side, 1), name="grey")(image)
-    x = keras.layers.Rescaling(1 / 255, name="rescale")(x)
-    # Before the scaling up: the same faces for a tenth of the work.
-    augmentation = config.augmentation
-    x = layers.RandomAffine(
-        augmentation.flip,
-        augmentation.shift,
-        augmentation.zoom,
-        augmentation.rotation,
-        seed=config.seed,
-        name="augment",
-    )(x)
-    if augmentation.light:
-        x = layers.RandomLight(augmentation.light, seed=config.seed, name="light")(x)
-    if augmentation.erasing:
-        x = layers.RandomErasing(augmentation.erasing, seed=config.seed, name="erasing")(x)
+    # Augmented before the scaling up: the same faces for a tenth of the work.
+    x = augment(image, config)
     if config.input_size != side:
         x = keras.layers.Resizing(config.input_size, config.input_size, name="resize")(x)
 
@@ -63,6 +49,27 @@ def build_muwnet(config: muwnet_config.MuWNetConfig) -> keras.Model:
     x = keras.layers.Dense(len(fer2013.EMOTIONS), name=LOGITS)(x)
     x = keras.layers.Softmax(name="probabilities")(x)
     return keras.Model(image, x, name="muwnet")
+
+
+def augment(image: keras.KerasTensor, config: muwnet_config.MuWNetConfig) -> keras.KerasTensor:
+    """Returns uint8 [N, 48, 48] faces as float32 [N, 48, 48, 1] in 0..1, augmented in training."""
+    side = fer2013.IMAGE_SIZE
+    x = keras.layers.Reshape((side, side, 1), name="grey")(image)
+    x = keras.layers.Rescaling(1 / 255, name="rescale")(x)
+    augmentation = config.augmentation
+    x = layers.RandomAffine(
+        augmentation.flip,
+        augmentation.shift,
+        augmentation.zoom,
+        augmentation.rotation,
+        seed=config.seed,
+        name="augment",
+    )(x)
+    if augmentation.light:
+        x = layers.RandomLight(augmentation.light, seed=config.seed, name="light")(x)
+    if augmentation.erasing:
+        x = layers.RandomErasing(augmentation.erasing, seed=config.seed, name="erasing")(x)
+    return x
 
 
 def get_logits(model: keras.Model) -> keras.Model:

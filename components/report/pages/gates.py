@@ -16,8 +16,8 @@ TITLE = "Gates"
 def collect(sources: report_sources.Sources) -> dict[str, Any]:
     """Returns a list of findings for each gate, None for those that the run did not get to."""
     return {
-        "schema": _list_anomalies(sources),
-        "splits": _list_split_checks(sources),
+        "schema": list_anomalies(sources),
+        "splits": list_split_checks(sources),
         "evaluation": _list_model_gates(sources),
     }
 
@@ -27,7 +27,7 @@ def draw(sources: report_sources.Sources, facts: dict[str, Any]) -> dict[str, ma
     return {}
 
 
-def _list_anomalies(sources: report_sources.Sources) -> list[dict[str, Any]] | None:
+def list_anomalies(sources: report_sources.Sources) -> list[dict[str, Any]] | None:
     """Returns each split and what ExampleValidator found in it."""
     if sources.anomalies is None:
         return None
@@ -43,7 +43,7 @@ def _list_anomalies(sources: report_sources.Sources) -> list[dict[str, Any]] | N
     return findings
 
 
-def _list_split_checks(sources: report_sources.Sources) -> list[dict[str, Any]] | None:
+def list_split_checks(sources: report_sources.Sources) -> list[dict[str, Any]] | None:
     if sources.statistics is None or sources.schema is None or sources.thresholds is None:
         return None
     schema = tfdv.load_schema_text(io_utils.get_only_uri_in_dir(sources.schema))

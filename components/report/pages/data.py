@@ -1,0 +1,72 @@
+"""Data: classes, statistics of the images, anomalies, duplicates, and what the faces look like."""
+
+import collections
+from typing import Any
+
+import markupsafe
+
+from muwnet_fer.components.report import data_pictures, data_plots, duplicates, image_histograms
+from muwnet_fer.components.report import sources as report_sources
+from muwnet_fer.components.report.pages import gates
+from muwnet_fer.data import fer2013
+
+TITLE = "Data"
+_SHOWN_ROWS = 20
+
+
+def collect(sources: report_sources.Sources) -> dict[str, Any]:
+    """Returns counts, statistics and duplicates, each None for what the run did not get to."""
+    facts: dict[str, Any] = {"classes": None, "duplicates": None}
+    if sources.splits is not None:
+        facts["classes"] = {
+            split: [int((of.labels == label).sum()) for label in range(len(fer2013.EMOTIONS))]
+            for split, of in sources.splits.items()
+        }
+        facts["duplicates"] = _describe_duplicates(sources)
+    facts["statistics"] = image_histograms.collect(sources)
+    facts["distances"] = gates.list_split_checks(sources)
+    facts["anomalies"] = gates.list_anomalies(sources)
+    return facts
+
+
+def draw(sources: report_sources.Sources, facts: dict[str, Any]) -> dict[str, markupsafe.Markup]:
+    """Returns plots and pictures by name."""
+    plots = {}
+    if facts["classes"] is not None:
+        plots["classes"] = data_plots.draw_classes(facts["classes"])
+        plots |= data_pictures.show_all(sources)
+    if facts["statistics"] is not None:
+        for statistic, by_split in facts["statistics"].items():
+            plots[statistic] = data_plots.draw_histogram(statistic, by_split)
+    return plots
+
+
+def _describe_duplicates(sources: report_sources.Sources) -> dict[str, Any]:
+    found = sources.duplicates
+    by_split = {
+        split: collections.Counter(face.split for group in found.groups for face in group)[split]
+        for split in sources.splits
+    }
+    return {
+        "distinct_images": found.distinct_images,
+        "groups": len(found.groups),
+        "rows": by_split,
+        "seen_in_training": {
+            split: int(of.seen_in_training.sum())
+            for split, of in sources.splits.items()
+            if split != fer2013.TRAIN
+        },
+        "conflicting": [
+            [_describe_face(sources, face) for face in group] for group in found.conflicting
+        ],
+        "constant": [_describe_face(sources, face) for face in found.constant],
+    }
+
+
+def _describe_face(sources: report_sources.Sources, face: duplicates.Face) -> dict[str, Any]:
+    examples = sources.splits[face.split]
+    return {
+        "row": int(examples.rows[face.index]),
+        "split": face.split,
+        "emotion": fer2013.EMOTIONS[examples.labels[face.index]],
+    }

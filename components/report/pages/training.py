@@ -1,0 +1,67 @@
+"""Training: its curves (the paper's figures 4 to 7), learning rate, speed and resumes."""
+
+from typing import Any
+
+import markupsafe
+
+from muwnet_fer.components.report import sources as report_sources
+from muwnet_fer.components.report import training_plots
+from muwnet_fer.data import fer2013
+
+TITLE = "Training"
+_CURVES = ("accuracy", "loss")
+
+
+def collect(sources: report_sources.Sources) -> dict[str, Any]:
+    """Returns a training's facts and its epochs; `epochs` is None where there was none."""
+    manifest, history = sources.manifest, sources.history
+    if manifest is None or history is None:
+        return {"epochs": None}
+    trained_on_both = manifest["muwnet"]["train_on_public_test"]
+    faces = manifest["rows"][fer2013.TRAIN] - manifest["constant_images_left_out"]
+    if trained_on_both:
+        faces += manifest["rows"][fer2013.PUBLIC_TEST]
+    seconds = manifest["training_seconds"]
+    count = len(history["loss"])
+    return {
+        "epochs": [
+            {name: values[epoch] for name, values in history.items()} | {"epoch": epoch + 1}
+            for epoch in range(count)
+        ],
+        "planned": manifest["epochs"],
+        "best_epoch": manifest["best_epoch"],
+        "public_test_accuracy": manifest["public_test_accuracy"],
+        "contaminated": manifest["public_test_contaminated"],
+        "resumed_after": manifest["resumed_after"],
+        "drops": _find_drops(history["learning_rate"]),
+        "seconds": seconds,
+        "images_per_second": count * faces / seconds if seconds else None,
+        "temperature": manifest["temperature"],
+        "teachers": manifest["teachers"],
+        "warm_start": manifest["warm_start"],
+        "settings": {
+            name: value
+            for name, value in manifest["muwnet"].items()
+            if name not in ("stages", "phases", "augmentation")
+        },
+    }
+
+
+def draw(sources: report_sources.Sources, facts: dict[str, Any]) -> dict[str, markupsafe.Markup]:
+    """Returns the curves by name."""
+    if facts["epochs"] is None:
+        return {}
+    plots = {name: training_plots.draw_curve(facts, name) for name in _CURVES}
+    plots["learning_rate"] = training_plots.draw_learning_rate(facts)
+    return plots
+
+
+def _find_drops(rates: list[float]) -> list[int]:
+    """Returns the epochs that began at a lower learning rate after epochs of the same one: steps of
+    a schedule, not a cosine's way down.
+    """
+    return [
+        epoch + 1
+        for epoch in range(2, len(rates))
+        if rates[epoch] < rates[epoch - 1] == rates[epoch - 2]
+    ]
