@@ -17,7 +17,7 @@ class Face:
 
 @dataclasses.dataclass(frozen=True)
 class Duplicates:
-    """`groups` of two rows or more with the same pixels, `conflicting` those of different labels."""
+    """`groups` of two rows or more with the same pixels, `conflicting` of different labels."""
 
     distinct_images: int
     groups: list[list[Face]]

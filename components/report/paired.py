@@ -1,4 +1,4 @@
-"""Two models' predictions of the same faces: differences with 95 % intervals, and McNemar's test."""
+"""Two models' predictions of the same faces: differences, 95 % intervals, McNemar's test."""
 
 import dataclasses
 

@@ -31,7 +31,7 @@ OTHERS = (
         "ResMaskingNet (Pham et al. 2020)",
         74.14,
         142.9e6,
-        "PrivateTest, mean of ten views, ImageNet's weights at the start; 71.1 by one view, users say",
+        "PrivateTest, ten views, ImageNet's weights at the start; by one view 71.1 (a user)",
     ),
     Published(
         "ResNet-18 (LetheSec)",

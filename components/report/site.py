@@ -15,6 +15,7 @@ from muwnet_fer.components.report.pages import (
     evaluation,
     gates,
     history,
+    model_card,
     overview,
     training,
 )
@@ -27,6 +28,7 @@ PAGES: tuple[types.ModuleType, ...] = (
     evaluation,
     gates,
     history,
+    model_card,
     comparison,
 )
 JSON_FILE = "report.json"
@@ -55,6 +57,11 @@ def write(sources: report_sources.Sources, folder: pathlib.Path) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     facts = collect(sources)
+    card = _render_card(environment, facts[_name(model_card)])
+    if card is not None:
+        front = model_card.make_front_matter(facts[_name(model_card)])
+        text = f"---\n{front}---\n\n# {model_card.TITLE}\n\n{card}"
+        (unfinished / model_card.MARKDOWN_FILE).write_text(text, encoding="utf-8")
     for page in pages:
         html = environment.get_template(f"{_name(page)}.html").render(
             facts[_name(page)],
@@ -62,6 +69,8 @@ def write(sources: report_sources.Sources, folder: pathlib.Path) -> None:
             title=page.TITLE,
             file=_file(page),
             links=links,
+            card=None if card is None else model_card.to_html(card),
+            markdown_file=model_card.MARKDOWN_FILE,
         )
         (unfinished / _file(page)).write_text(html, encoding="utf-8")
     (unfinished / JSON_FILE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
@@ -81,10 +90,17 @@ def _replace(folder: pathlib.Path, unfinished: pathlib.Path) -> None:
     shutil.rmtree(outdated, ignore_errors=True)
 
 
+def _render_card(environment: jinja2.Environment, facts: dict[str, Any]) -> str | None:
+    """Returns the model card's Markdown without its front matter, None without a model."""
+    if facts["model"] is None:
+        return None
+    return environment.get_template("model_card.md").render(facts)
+
+
 def _make_environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
+        autoescape=jinja2.select_autoescape(["html"]),  # Markdown has its own: the filter md
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -92,6 +108,7 @@ def _make_environment() -> jinja2.Environment:
     environment.filters["thousands"] = lambda count: f"{count:,}"
     environment.filters["share"] = lambda share: None if share is None else f"{share:.3f}"
     environment.filters["interval"] = lambda found: f"{found['low']:.3f} to {found['high']:.3f}"
+    environment.filters["md"] = model_card.escape
     environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
     environment.globals["emotions"] = list(fer2013.EMOTIONS)
     return environment
