@@ -9,6 +9,7 @@ import click
 from muwnet_fer.data import commands as data_commands
 from muwnet_fer.models.muwnet import commands as weights_commands
 from muwnet_fer.pipeline import commands as pipeline_commands
+from muwnet_fer.pipeline import report_commands
 from muwnet_fer.serving.commands import labels, predict, serve, webcam
 
 
@@ -26,6 +27,8 @@ def main(context: click.Context) -> None:
 for command in (
     pipeline_commands.run,
     pipeline_commands.prune,
+    report_commands.report,
+    report_commands.runs,
     serve.serve,
     predict.predict,
     webcam.webcam,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 
 from muwnet_fer.data import atomic_file, model_config
@@ -97,6 +98,26 @@ def claim(path: pathlib.Path, lineage: str) -> OutputFolder:
             "name another folder with --output"
         )
     return OutputFolder(path)
+
+
+def find_claimed(path: str | None, root: pathlib.Path) -> list[OutputFolder]:
+    """Returns one output folder, or all in `root` where `path` is None.
+
+    Raises:
+      OutputFolderError: where there is none.
+    """
+    if path is None:
+        named = root.absolute()
+        paths = sorted(named.iterdir()) if named.is_dir() else []
+    else:
+        named = pathlib.Path(os.path.expanduser(path)).absolute()
+        paths = [named]
+    owned = [OutputFolder(path) for path in paths if read_owner(path) is not None]
+    if not owned:
+        raise OutputFolderError(
+            f"expected output folders of runs at {named}, got none: name one with --output"
+        )
+    return owned
 
 
 def read_owner(path: pathlib.Path) -> str | None:

@@ -6,7 +6,6 @@ takes ten seconds to import.
 """
 
 import dataclasses
-import os
 import pathlib
 import shutil
 import sys
@@ -68,7 +67,7 @@ def run(keep: int, output: str | None = None, dry_run: bool = False) -> int:
       dry_run: only says what would go.
     """
     try:
-        folders = _find_folders(output)
+        folders = output_folder.find_claimed(output, pipeline_config.OUTPUT)
     except output_folder.OutputFolderError as error:
         print(f"error: {error}", file=sys.stderr)
         return local_runner.BAD_INPUT
@@ -88,21 +87,6 @@ def _prune_with_messages(folder: output_folder.OutputFolder, keep: int, dry_run:
     except (OSError, errors.StatusError) as error:
         print(f"error: {error}; prune again for the rest", file=sys.stderr)
         return local_runner.CRASHED
-
-
-def _find_folders(output: str | None) -> list[output_folder.OutputFolder]:
-    if output is None:
-        root = pipeline_config.OUTPUT.absolute()
-        paths = sorted(root.iterdir()) if root.is_dir() else []
-    else:
-        root = pathlib.Path(os.path.expanduser(output)).absolute()
-        paths = [root]
-    owned = [path for path in paths if output_folder.read_owner(path) is not None]
-    if not owned:
-        raise output_folder.OutputFolderError(
-            f"expected output folders of runs at {root}, got none: name one with --output"
-        )
-    return [output_folder.OutputFolder(path) for path in owned]
 
 
 def prune(folder: output_folder.OutputFolder, keep: int, dry_run: bool = False) -> str:

@@ -90,6 +90,21 @@ def read_node(
     return NodeRecord(execution.last_known_state, outputs)
 
 
+def find_makers(store: metadata_store.MetadataStore, artifact_ids: list[int]) -> dict[int, str]:
+    """Returns the id of the run in which each artifact was made, not taken from the cache."""
+    makers = {}
+    for event in store.get_events_by_artifact_ids(artifact_ids) if artifact_ids else ():
+        if event.type != metadata_store_pb2.Event.OUTPUT:
+            continue
+        (execution,) = store.get_executions_by_id([event.execution_id])
+        if execution.last_known_state == metadata_store_pb2.Execution.COMPLETE:
+            contexts = store.get_contexts_by_execution(execution.id)
+            makers[event.artifact_id] = next(
+                context.name for context in contexts if context.type == _PIPELINE_RUN
+            )
+    return makers
+
+
 def find_blessed(evaluator: NodeRecord) -> bool:
     """Returns whether the Evaluator blessed its model."""
     (blessing,) = evaluator.outputs["blessing"]

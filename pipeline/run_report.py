@@ -1,5 +1,6 @@
 """The site about a run of an output folder, from what ML Metadata and its RunFacts know of it."""
 
+import dataclasses
 import pathlib
 
 from muwnet_fer.components.predictor import artifacts as predictor_artifacts
@@ -7,32 +8,40 @@ from muwnet_fer.components.report import run_facts, site, sources
 from muwnet_fer.data import fer2013
 from muwnet_fer.models.muwnet import figures
 from muwnet_fer.pipeline import config as pipeline_config
-from muwnet_fer.pipeline import output_folder, run_record, split_thresholds
+from muwnet_fer.pipeline import output_folder, run_list, run_record, split_thresholds
 
 Records = dict[str, run_record.NodeRecord]
 
 
-def write(output: output_folder.OutputFolder, run_id: str) -> pathlib.Path:
+def write(
+    output: output_folder.OutputFolder, run_id: str, compared_id: str | None = None
+) -> pathlib.Path:
     """Writes the site about a run in place of the last one; returns the path of its first page.
 
+    Args:
+      compared_id: of the run with which to compare it.
+
     Raises:
+      RunError: for a run that is not there.
+      ComparisonError: for two that were judged on other faces.
       ValueError: for a run whose facts are not as they were written.
       OSError: where something cannot be read or written; the last site stays.
     """
-    runs = list_runs(output)
-    (run,) = (facts for facts in runs if facts.run_id == run_id)
-    earlier = tuple(facts for facts in runs if facts.started < run.started)
-    site.write(make_sources(read_records(output, run_id), run, earlier), output.report)
+    site.write(read_sources(output, run_id, compared_id), output.report)
     return output.report / "index.html"
 
 
-def list_runs(output: output_folder.OutputFolder) -> list[run_facts.RunFacts]:
-    """Returns the facts of all runs, oldest first.
-
-    Raises: see run_facts.read.
-    """
-    folders = sorted(path.parent for path in output.runs.glob(f"*/{run_facts.FILE_NAME}"))
-    return [run_facts.read(folder) for folder in folders]
+def read_sources(
+    output: output_folder.OutputFolder, run_id: str, compared_id: str | None = None
+) -> sources.Sources:
+    """Returns what there is of a run; see `write`."""
+    runs = run_list.read(output)
+    run = run_list.find(runs, run_id)
+    earlier = tuple(facts for facts in runs if facts.started < run.started)
+    found = make_sources(read_records(output, run.run_id), run, earlier)
+    if compared_id is None:
+        return found
+    return dataclasses.replace(found, compared=read_sources(output, compared_id))
 
 
 def read_records(output: output_folder.OutputFolder, run_id: str) -> Records:
@@ -51,7 +60,8 @@ def make_sources(
     """Returns the paths of a run's artifacts."""
 
     def find(name: str, key: str) -> str | None:
-        return records[name].outputs[key][0].uri if name in records else None
+        uri = records[name].outputs[key][0].uri if name in records else None
+        return uri if uri and pathlib.Path(uri).exists() else None  # it may have been pruned
 
     evaluator, pusher = records.get("Evaluator"), records.get("Pusher")
     trainer = records.get("Trainer")
@@ -61,7 +71,7 @@ def make_sources(
         statistics=find("StatisticsGen", "statistics"),
         anomalies=find("ExampleValidator", "anomalies"),
         thresholds=split_thresholds.THRESHOLDS,
-        model=str(run_record.find_model(trainer)) if trainer else None,
+        model=str(run_record.find_model(trainer)) if find("Trainer", "model") else None,
         model_run=find("Trainer", "model_run"),
         predictions=find("Predictor", "predictions"),
         evaluation=find("Evaluator", "evaluation"),

@@ -1,0 +1,67 @@
+"""The runs of an output folder, from their RunFacts; no TFX here, which takes seconds to import."""
+
+import tabulate
+
+from muwnet_fer.components.report import run_facts
+from muwnet_fer.pipeline import output_folder
+
+LATEST = "latest"
+_SHOWN_RUNS = 5
+
+
+class RunError(ValueError):
+    """A run that is not there; the message says which are."""
+
+
+def find(runs: list[run_facts.RunFacts], name: str) -> run_facts.RunFacts:
+    """Returns the run of an id, "latest", or the one that pushed the version of that name.
+
+    Raises:
+      RunError: where there is none.
+    """
+    if not runs:
+        raise RunError("expected a run, got none in the output folder: muwnet-fer run makes one")
+    if name == LATEST:
+        return runs[-1]
+    for run in runs:  # of several that had one version, the first pushed it
+        if name in (run.run_id, run.version):
+            return run
+    shown = ", ".join(run.run_id for run in runs[-_SHOWN_RUNS:])
+    raise RunError(f"expected a run or version of this output folder ({shown}), got {name!r}")
+
+
+def read(output: output_folder.OutputFolder) -> list[run_facts.RunFacts]:
+    """Returns the facts of all runs, oldest first.
+
+    Raises: see run_facts.read.
+    """
+    folders = sorted(path.parent for path in output.runs.glob(f"*/{run_facts.FILE_NAME}"))
+    return [run_facts.read(folder) for folder in folders]
+
+
+def format_table(runs: list[run_facts.RunFacts]) -> str:
+    """Returns a table of runs."""
+    rows = [
+        (
+            run.run_id,
+            run.started[:16].replace("T", " "),
+            run.profile,
+            run.data_name or run.data_md5[:8],
+            describe_end(run),
+            run.figures and f"{run.figures['accuracy']:.3f}",
+            run.figures and f"{run.figures['macro_f1']:.3f}",
+            run.version,
+        )
+        for run in runs
+    ]
+    headers = ("run", "when", "profile", "data", "verdict", "accuracy", "macro F1", "version")
+    return tabulate.tabulate(rows, headers, disable_numparse=True)
+
+
+def describe_end(run: run_facts.RunFacts) -> str:
+    """Returns a run's verdict, or how else it ended."""
+    if run.verdict:
+        return run.verdict
+    if run.exit_code is None:
+        return "not ended"
+    return "not judged" if run.exit_code == 0 else "failed"
