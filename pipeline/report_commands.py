@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import pathlib
 import warnings
 import webbrowser
 from collections.abc import Callable
@@ -59,11 +58,11 @@ def report(
         raise click.UsageError("expected --run or --compare, got both")
     if open_page and form == "json":
         raise click.UsageError("expected --open with --format html, got json")
+    folder = _find_folder(output)
     _be_quiet()
     from muwnet_fer.components.report import paired, site
     from muwnet_fer.pipeline import run_list, run_report
 
-    folder = _find_folder(output)
     compared_id, run_id = compare or (None, run_id)
     try:
         if form == "json":
@@ -115,23 +114,12 @@ def _be_quiet() -> None:
 
 
 def _find_folder(output: str | None) -> Any:
-    """Returns the output folder that is named, else the one with the newest run."""
-    from muwnet_fer.pipeline import config as pipeline_config
-    from muwnet_fer.pipeline import output_folder
+    from muwnet_fer.pipeline import output_folder, run_list
 
     try:
-        folders = output_folder.find_claimed(output, pipeline_config.OUTPUT)
+        return run_list.find_folder(output)
     except output_folder.OutputFolderError as error:
         raise click.UsageError(str(error)) from error
-
-    def find_newest(folder: output_folder.OutputFolder) -> str:
-        return max((path.name for path in _list(folder.runs)), default="")
-
-    return max(folders, key=find_newest)
-
-
-def _list(folder: pathlib.Path) -> list[pathlib.Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def _call(function: Callable, *arguments: Any) -> Any:

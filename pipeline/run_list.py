@@ -3,6 +3,7 @@
 import tabulate
 
 from muwnet_fer.components.report import run_facts
+from muwnet_fer.pipeline import config as pipeline_config
 from muwnet_fer.pipeline import output_folder
 
 LATEST = "latest"
@@ -28,6 +29,20 @@ def find(runs: list[run_facts.RunFacts], name: str) -> run_facts.RunFacts:
             return run
     shown = ", ".join(run.run_id for run in runs[-_SHOWN_RUNS:])
     raise RunError(f"expected a run or version of this output folder ({shown}), got {name!r}")
+
+
+def find_folder(path: str | None) -> output_folder.OutputFolder:
+    """Returns the output folder of a path, else the one under output/ with the newest run.
+
+    Raises:
+      OutputFolderError: where there is none.
+    """
+    folders = output_folder.find_claimed(path, pipeline_config.OUTPUT)
+
+    def find_newest(folder: output_folder.OutputFolder) -> str:
+        return max((run.name for run in folder.runs.glob("*")), default="")
+
+    return max(folders, key=find_newest)
 
 
 def read(output: output_folder.OutputFolder) -> list[run_facts.RunFacts]:

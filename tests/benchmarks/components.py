@@ -76,7 +76,7 @@ class MemorySampler(threading.Thread):
 def run_pipeline(csv: str, output: str, seed: int, to: str | None) -> None:
     """Runs the pipeline in this process; prints a Measured as JSON on its last line."""
     started = time.perf_counter()
-    from muwnet_fer.pipeline import pipeline, tracked_runner
+    from muwnet_fer.pipeline import pipeline, run_journal, tracked_runner
 
     import_seconds = time.perf_counter() - started
     from muwnet_fer.data import fer2013
@@ -112,11 +112,12 @@ def run_pipeline(csv: str, output: str, seed: int, to: str | None) -> None:
 
     created = pipeline.create_pipeline(config)
     node_ids = {node.id for node in created.components}
-    with console.separate_output(config.output.logs):
+    with console.separate_output(config.output.logs) as log:
         console.LOGGER.addHandler(Recorder())
         sampler.start()
         Recorder.last = time.perf_counter()
-        tracked_runner.TrackedLocalDagRunner(config, to).run(created)
+        journal = run_journal.RunJournal(config, log)
+        tracked_runner.TrackedLocalDagRunner(config, to, journal).run(created)
     spent = time.perf_counter() - started
     measured = Measured(seconds, peaks, import_seconds, spent)
     print(json.dumps(dataclasses.asdict(measured)))

@@ -19,6 +19,7 @@ FINGERPRINTED = {
     "Predictor": "muwnet_fer.components.predictor.executor",
     "Evaluator": "muwnet_fer.pipeline.metrics",
     "Pusher": "muwnet_fer.components.atomic_pusher.executor",
+    "Report": "muwnet_fer.components.report.executor",
 }
 
 
@@ -106,7 +107,7 @@ def test_experiment_2_trains_on_public_test_too(config):
 
 
 def test_every_node_that_runs_our_code_carries_the_fingerprint_of_its_module(config, monkeypatch):
-    monkeypatch.setattr(source_fingerprint, "compute", lambda module: f"edited {module}")
+    monkeypatch.setattr(source_fingerprint, "compute", lambda module, files=(): f"edited {module}")
     fingerprints = {
         node_id: set(re.findall(r"edited ([\w.]+)", str(read_parameters(node))))
         for node_id, node in compile_nodes(config).items()
@@ -138,14 +139,16 @@ def test_an_edit_of_the_schema_imports_it_again(config, nodes, monkeypatch, tmp_
     assert read_parameters(compile_nodes(config)["CuratedSchemaGen"]) != before
 
 
-def test_an_edit_of_a_threshold_runs_the_gate_again_and_nothing_else(config, nodes, monkeypatch):
+def test_an_edit_of_a_threshold_runs_gate_and_report_again_and_nothing_else(
+    config, nodes, monkeypatch
+):
     edited = {**split_thresholds.THRESHOLDS, "contrast": {"min_mean": 11}}
     monkeypatch.setattr(split_thresholds, "THRESHOLDS", edited)
     again = compile_nodes(config)
     changed = {
         node_id for node_id in nodes if nodes[node_id].parameters != again[node_id].parameters
     }
-    assert changed == {"AnomalyGate"}
+    assert changed == {"AnomalyGate", "Report"}
 
 
 def test_the_same_bytes_elsewhere_have_the_same_key(config, nodes, small_csv, tmp_path):

@@ -1,36 +1,17 @@
-"""The web page as somebody uses it, in a real Chromium without a window: picture and camera.
-
-Needs a Chromium on the PATH (Debian: `apt-get install chromium`) and playwright, which steers it.
-MUWNET_SCREENSHOTS=DIR keeps pictures of the page.
-"""
+"""The web page as somebody uses it, in a real Chromium: picture and camera."""
 
 import contextlib
-import os
 import pathlib
-import shutil
 
 import cv2
 import numpy as np
 import pytest
 
 from muwnet_fer.data import fer2013
+from muwnet_fer.tests import chromium
 from muwnet_fer.tests.serving import server_process
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=f"needs one of {', '.join(NAMES)}")
-
-SIZES = {
-    "desktop": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"},
-    "phone": {
-        "viewport": {"width": 360, "height": 740},
-        "color_scheme": "dark",
-        "is_mobile": True,
-        "has_touch": True,
-    },
-}
+pytestmark = chromium.needed
 
 
 @pytest.fixture(scope="module")
@@ -52,24 +33,8 @@ def camera_file(client_portrait, tmp_path_factory) -> pathlib.Path:
     return path
 
 
-@contextlib.contextmanager
 def open_page(server, *arguments: str, size: str = "desktop", permissions=()):
-    """Gives the page; at its end nothing may have failed in it, or been asked of other servers."""
-    # Root, as which containers run, has no sandbox.
-    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*sandbox, *arguments])
-        context = browser.new_context(**SIZES[size], permissions=list(permissions))
-        page = context.new_page()
-        asked, problems = [], []
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda message: problems.append(message.text))
-        page.goto(f"{server.rest}/")
-        yield page
-        browser.close()
-    assert not problems
-    assert {url.rpartition("/")[0] for url in asked} == {server.rest}
+    return chromium.open_page(f"{server.rest}/", *arguments, size=size, permissions=permissions)
 
 
 def check_face(page) -> dict[str, float]:
@@ -91,7 +56,7 @@ def check_face(page) -> dict[str, float]:
 
 def check_layout(page) -> None:
     """Checks that nothing reaches over the side of the window, and the box is on the face."""
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    chromium.check_width(page)
     picture = page.locator("#picture").bounding_box()
     box = page.locator(".box").bounding_box()
     middle = (box["x"] + box["width"] / 2 - picture["x"]) / picture["width"]
@@ -99,20 +64,14 @@ def check_layout(page) -> None:
     assert box["y"] > picture["y"]
 
 
-def keep(page, name: str) -> None:
-    folder = os.environ.get("MUWNET_SCREENSHOTS")
-    if folder:
-        page.screenshot(path=pathlib.Path(folder, f"{name}.png"), full_page=True)
-
-
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", chromium.SIZES)
 def test_a_chosen_picture_is_shown_with_its_face(server, client_portrait, size):
     with open_page(server, size=size) as page:
-        keep(page, f"{size}-empty")
+        chromium.keep(page, f"{size}-empty")
         page.set_input_files("#file", client_portrait)
         check_face(page)
         check_layout(page)
-        keep(page, f"{size}-picture")
+        chromium.keep(page, f"{size}-picture")
 
 
 def test_a_dropped_picture_is_shown_as_a_chosen_one(server, client_portrait):
@@ -153,7 +112,7 @@ def test_what_is_no_picture_is_said(server, tmp_path):
         assert page.inner_text("#status") == "notes.png is no picture that this browser can read."
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", chromium.SIZES)
 def test_the_camera_is_followed_until_it_is_stopped(server, camera_file, size):
     fake = (
         "--use-fake-device-for-media-stream",
@@ -165,7 +124,7 @@ def test_the_camera_is_followed_until_it_is_stopped(server, camera_file, size):
         page.get_by_role("button", name="Start the camera").click()
         page.wait_for_selector(".face")
         server_process.wait_until(lambda: page.wait_for_timeout(100) or len(answers) > 5)
-        keep(page, f"{size}-camera")
+        chromium.keep(page, f"{size}-camera")
         page.get_by_role("button", name="Stop the camera").click()
         assert page.inner_text("#status") == "The camera is off."
         page.wait_for_timeout(300)  # the frame under way

@@ -1,0 +1,266 @@
+"""The site: its figures are those of the predictions, and it holds nothing from outside as HTML."""
+
+import dataclasses
+import html
+import json
+import re
+
+import numpy as np
+import pytest
+import yaml
+from sklearn import metrics as sklearn_metrics
+
+from muwnet_fer.components.report import duplicates, run_facts, site
+from muwnet_fer.components.report import sources as report_sources
+from muwnet_fer.components.report.pages import evaluation, model_card, training
+from muwnet_fer.data import fer2013
+from muwnet_fer.tests.components import conftest as made
+
+PREDICTIONS = made.make_predictions(seed=1, accuracy=0.7)
+HOSTILE = '<script>alert("x")</script>|`*_'
+
+
+@pytest.fixture
+def sources(write_sources):
+    return write_sources(PREDICTIONS)
+
+
+# === Evaluation ===
+
+
+def test_figures_equal_scikit_learns(sources):
+    facts = evaluation.collect(sources)
+    labels, guesses = PREDICTIONS.labels, PREDICTIONS.probabilities.argmax(axis=1)
+    precision, recall, f1, support = sklearn_metrics.precision_recall_fscore_support(
+        labels, guesses, labels=range(7), zero_division=0
+    )
+    for label, of in enumerate(facts["classes"]):
+        assert of["emotion"] == fer2013.EMOTIONS[label]
+        assert of["rows"] == support[label]
+        assert of["precision"]["value"] == pytest.approx(precision[label])
+        assert of["recall"]["value"] == pytest.approx(recall[label])
+        assert of["f1"]["value"] == pytest.approx(f1[label])
+        assert of["f1"]["low"] < of["f1"]["value"] < of["f1"]["high"]
+    overall = facts["overall"]
+    assert overall["accuracy"]["value"] == pytest.approx((labels == guesses).mean())
+    assert overall["macro F1"]["value"] == pytest.approx(f1.mean())
+    assert overall["accuracy of the best two"]["value"] == pytest.approx(
+        sklearn_metrics.top_k_accuracy_score(labels, PREDICTIONS.probabilities, k=2)
+    )
+    assert facts["confusion"] == sklearn_metrics.confusion_matrix(labels, guesses).tolist()
+
+
+def test_slices_have_the_accuracy_of_their_rows(sources):
+    found = {of["slice"]: of for of in evaluation.collect(sources)["slices"]}
+    correct = PREDICTIONS.probabilities.argmax(axis=1) == PREDICTIONS.labels
+    buckets = sources.splits["private_test"].buckets["brightness_bucket"]
+    rows = buckets == "q3"
+    assert found["brightness q3"]["rows"] == rows.sum() > 0
+    assert found["brightness q3"]["accuracy"]["value"] == pytest.approx(correct[rows].mean())
+    assert found["seen in training"]["rows"] == 1
+    assert found["leak-free"]["rows"] == len(correct) - 1
+    assert sum(of["rows"] for name, of in found.items() if "emotion" in name) == len(correct)
+
+
+def test_an_altered_prediction_alters_figures_and_page(sources, write_sources, tmp_path):
+    probabilities = PREDICTIONS.probabilities.copy()
+    index = int(np.flatnonzero(probabilities.argmax(axis=1) == PREDICTIONS.labels)[0])
+    wrong = (PREDICTIONS.labels[index] + 1) % 7
+    probabilities[index] = np.eye(7)[wrong]
+    altered = write_sources(dataclasses.replace(PREDICTIONS, probabilities=probabilities))
+    before, after = (evaluation.collect(of) for of in (sources, altered))
+    label = PREDICTIONS.labels[index]
+    change = np.array(after["confusion"]) - before["confusion"]
+    assert change[label, label] == -1
+    assert change[label, wrong] == 1
+    assert np.abs(change).sum() == 2
+    assert after["mistakes"][0] == {
+        "row": int(PREDICTIONS.rows[index]),
+        "label": fer2013.EMOTIONS[label],
+        "predicted": fer2013.EMOTIONS[wrong],
+        "confidence": 1.0,
+    }
+    pages = []
+    for name, of in (("before", sources), ("after", altered)):
+        site.write(of, tmp_path / name)
+        pages.append((tmp_path / name / "evaluation.html").read_text())
+    for facts, page in zip((before, after), pages, strict=True):
+        accuracy = facts["overall"]["accuracy"]["value"]
+        assert f'<th scope="row">accuracy</th><td>{accuracy:.3f}</td>' in page
+    assert pages[0] != pages[1]
+
+
+def test_bins_of_the_reliability_diagram_hold_every_face(sources):
+    facts = evaluation.collect(sources)
+    bins = facts["reliability"]
+    assert sum(of["faces"] for of in bins) == facts["rows"]
+    assert all(of["low"] <= of["confidence"] <= of["high"] for of in bins)
+    error = sum(of["faces"] * abs(of["accuracy"] - of["confidence"]) for of in bins)
+    assert error / facts["rows"] == pytest.approx(facts["expected_calibration_error"])
+
+
+def test_only_models_of_fer2013_stand_beside_others(sources, write_sources):
+    (this, _) = (of for of in evaluation.collect(sources)["published"] if of["this"])
+    assert this["parameters"] == 1_109
+    other = write_sources(PREDICTIONS, data_md5="0" * 32)
+    assert evaluation.collect(other)["published"] is None
+
+
+# === Data and training ===
+
+
+def test_duplicates_conflicts_and_constant_rows_are_found(sources):
+    found = sources.duplicates
+    in_train, in_private = (
+        duplicates.Face("train", 0),
+        duplicates.Face("private_test", 0),
+    )
+    twins = [duplicates.Face("train", 2), duplicates.Face("train", 3)]
+    assert found.groups == [[in_train, in_private], twins]
+    assert found.conflicting == [twins]
+    assert found.constant == [duplicates.Face("train", 1)]
+    assert found.distinct_images == sum(made._ROWS.values()) - 2
+
+
+def test_training_says_when_the_learning_rate_fell_and_where_it_resumed(sources):
+    facts = training.collect(sources)
+    assert facts["drops"] == [3]
+    assert facts["resumed_after"] == [1]
+    assert facts["images_per_second"] == pytest.approx(3 * (70 - 1) / 6)
+    assert [of["epoch"] for of in facts["epochs"]] == [1, 2, 3]
+
+
+def test_a_smooth_way_down_is_no_fall_of_the_learning_rate():
+    rates = [0.05 + 0.05 * np.cos(np.pi * epoch / 80) for epoch in range(80)]
+    assert training._find_drops(rates) == []
+
+
+# === The site ===
+
+
+def test_site_is_complete_and_asks_for_nothing_from_outside(sources, tmp_path):
+    site.write(sources, tmp_path / "site")
+    names = {path.name for path in (tmp_path / "site").iterdir()}
+    assert names == {
+        "index.html",
+        "data.html",
+        "training.html",
+        "evaluation.html",
+        "gates.html",
+        "history.html",
+        "model_card.html",
+        "MODEL_CARD.md",
+        "report.json",
+    }
+    for page in (tmp_path / "site").glob("*.html"):
+        text = page.read_text()
+        assert "default-src 'none'" in text
+        for target in re.findall(r'(?:src|href)="([^"]*)"', text):
+            assert target in names or target[0] == "#" or target.startswith("data:"), target
+        for image in re.findall(r"<img[^>]*>", text):
+            assert re.search(r'alt="[^"]+"', image), image
+        for plot in re.findall(r"<svg[^>]*>", text):
+            assert re.search(r'aria-label="[^"]+"', plot), plot
+    facts = json.loads((tmp_path / "site" / "report.json").read_text())
+    assert facts == json.loads(json.dumps(site.collect(sources)))
+
+
+def test_a_run_that_got_nowhere_has_all_pages(tmp_path):
+    run = made.make_run(1, failure="bad input: row 3", exit_code=2)
+    site.write(report_sources.Sources(run=run), tmp_path / "site")
+    assert "bad input: row 3" in (tmp_path / "site" / "index.html").read_text()
+    for page in (tmp_path / "site").glob("*.html"):
+        if page.name not in ("index.html", "history.html"):
+            assert "Not there: this run did not get to" in page.read_text(), page
+    assert not (tmp_path / "site" / "MODEL_CARD.md").exists()
+
+
+def test_what_comes_from_outside_is_escaped(write_sources, tmp_path):
+    sources = write_sources(
+        PREDICTIONS,
+        profile=HOSTILE,
+        hardware=HOSTILE,
+        lineage=HOSTILE,
+        teachers=[HOSTILE],
+        warm_start=HOSTILE,
+        data_md5=HOSTILE,
+        commit=HOSTILE,
+        source_fingerprint=HOSTILE,
+    )
+    run = made.make_run(1, failure=HOSTILE, log=HOSTILE, data_name=HOSTILE, version=HOSTILE)
+    earlier = made.make_run(0, profile=HOSTILE, verdict=HOSTILE)
+    sources = dataclasses.replace(
+        sources,
+        run=run,
+        earlier_runs=(earlier,),
+        pushed_version=HOSTILE,
+        compared=dataclasses.replace(sources, run=earlier),
+    )
+    site.write(sources, tmp_path / "site")
+    for page in (tmp_path / "site").glob("*.html"):
+        assert "<script>alert" not in page.read_text(), page
+    shown = (tmp_path / "site" / "index.html").read_text()
+    assert html.escape(HOSTILE, quote=False).split("(")[0] in shown
+    _, front, card = (tmp_path / "site" / "MODEL_CARD.md").read_text().split("---\n", 2)
+    assert yaml.safe_load(front)["model-index"][0]["name"] == f"muwnet-{HOSTILE}"
+    assert "<script>" not in card
+
+
+def test_the_earlier_site_stays_where_a_page_fails(sources, tmp_path, monkeypatch):
+    site.write(sources, tmp_path / "site")
+    before = (tmp_path / "site" / "report.json").read_bytes()
+
+    def fail(*_):
+        raise OSError("no space left, says this test")
+
+    monkeypatch.setattr(evaluation, "draw", fail)
+    with pytest.raises(OSError, match="no space left"):
+        site.write(sources, tmp_path / "site")
+    assert (tmp_path / "site" / "report.json").read_bytes() == before
+    monkeypatch.undo()
+    site.write(sources, tmp_path / "site")
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+# === The model card ===
+
+
+def test_front_matter_holds_the_figures_that_hubs_read(sources, tmp_path):
+    site.write(sources, tmp_path / "site")
+    _, front, text = (tmp_path / "site" / "MODEL_CARD.md").read_text().split("---\n", 2)
+    front = yaml.safe_load(front)
+    (result,) = front["model-index"][0]["results"]
+    accuracy = evaluation.collect(sources)["overall"]["accuracy"]["value"]
+    assert result["metrics"][0] == {
+        "type": "accuracy",
+        "name": "accuracy",
+        "value": round(accuracy, 4),
+    }
+    assert front["datasets"] == ["fer2013"]
+    assert f"| accuracy | {accuracy:.3f} |" in text
+    assert "Article 5" in text
+
+
+def test_card_names_the_weakest_slices_and_most_frequent_confusions(sources):
+    facts = model_card.collect(sources)
+    accuracies = [of["accuracy"]["value"] for of in facts["slices"]]
+    assert [of["accuracy"]["value"] for of in facts["weakest_slices"]] == sorted(accuracies)[:5]
+    assert facts["confusions"] == sorted(facts["confusions"], key=lambda of: -of["share"])
+
+
+# === RunFacts ===
+
+
+def test_facts_of_a_run_are_read_as_written(tmp_path):
+    run = made.make_run(
+        1, components=(run_facts.ComponentFacts("Trainer", "done", 2.5),), verdict="blessed"
+    )
+    run_facts.write(run, tmp_path / "run")
+    assert run_facts.read(tmp_path / "run") == run
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"run_id": "x"}'])
+def test_facts_that_are_none_are_named(tmp_path, content):
+    (tmp_path / run_facts.FILE_NAME).write_text(content)
+    with pytest.raises(ValueError, match=r"expected .*run\.json to hold the facts of a run"):
+        run_facts.read(tmp_path)

@@ -1,0 +1,231 @@
+"""The report of a real run: in a browser, after failures, and for programs."""
+
+import json
+import os
+import pathlib
+import shutil
+import sys
+
+import pytest
+import tensorflow_model_analysis as tfma
+from sklearn import metrics as sklearn_metrics
+
+from muwnet_fer.components.predictor import artifacts
+from muwnet_fer.components.report import run_facts
+from muwnet_fer.pipeline import config as pipeline_config
+from muwnet_fer.tests import chromium, commands
+from muwnet_fer.tests.pipeline import run_output
+
+pytestmark = pytest.mark.e2e
+
+PAGES = (
+    "index",
+    "data",
+    "training",
+    "evaluation",
+    "gates",
+    "history",
+    "model_card",
+    "comparison",
+)
+LARGEST_SITE = 15_000_000  # bytes
+SCRIPT = pathlib.Path(__file__).with_name("fail_in_each.py")
+
+
+@pytest.fixture(scope="module")
+def output(smoke_run) -> pathlib.Path:
+    """An output folder with a second run, everything of which came from the cache."""
+    again = commands.run_command(
+        "muwnet-fer", "run", "--output", smoke_run.output, cwd=smoke_run.workspace
+    )
+    assert again.exit_code == 0, again.output
+    assert f"report    {smoke_run.output / 'report' / 'index.html'}" in again.output
+    return smoke_run.output
+
+
+def run(*arguments, cwd: pathlib.Path) -> str:
+    # Standard output and error come as one: only ours is wanted.
+    finished = commands.run_command("muwnet-fer", *arguments, cwd=cwd, TF_CPP_MIN_LOG_LEVEL="3")
+    assert finished.exit_code == 0, finished.output
+    return finished.output
+
+
+@pytest.fixture(scope="module")
+def runs(output) -> list[run_facts.RunFacts]:
+    return [run_facts.read(folder) for folder in sorted((output / "runs").iterdir())]
+
+
+@pytest.fixture(scope="module")
+def report(output, runs) -> pathlib.Path:
+    """The site that compares the two runs."""
+    first, second = (facts.run_id for facts in runs[:2])
+    printed = run("report", "--output", output, "--compare", first, second, cwd=output)
+    assert printed == f"{output / 'report' / 'index.html'}\n"
+    return output / "report"
+
+
+def test_run_facts_tell_times_verdict_and_figures(smoke_run, output, runs):
+    first, second = runs[:2]
+    assert [of.name for of in first.components] == list(pipeline_config.COMPONENTS)
+    assert {of.state for of in first.components} == {"done"}
+    # A resolver looks again each time.
+    assert {of.name for of in second.components if of.state != "cached"} == {"LatestBlessedModel"}
+    assert first.verdict == second.verdict == "blessed"
+    assert first.version == second.version == smoke_run.versions()[0]
+    assert first.evaluator_runs == second.evaluator_runs == 1
+    assert first.exit_code == second.exit_code == 0
+    split = read_private_test(output)
+    accuracy = (split.probabilities.argmax(axis=1) == split.labels).mean()
+    assert first.figures["accuracy"] == pytest.approx(accuracy)
+
+
+def read_private_test(output: pathlib.Path) -> artifacts.PredictedSplit:
+    return artifacts.read(
+        str(run_output.newest(output, "Predictor", "predictions")), "private_test"
+    )
+
+
+@pytest.fixture(scope="module")
+def facts(output) -> dict:
+    """What `--format json` prints."""
+    return json.loads(run("report", "--output", output, "--format", "json", cwd=output))
+
+
+def test_facts_for_programs_equal_scikit_learns(output, facts):
+    split = read_private_test(output)
+    guesses = split.probabilities.argmax(axis=1)
+    f1 = sklearn_metrics.f1_score(split.labels, guesses, average=None, labels=range(7))
+    assert [of["f1"]["value"] for of in facts["evaluation"]["classes"]] == pytest.approx(list(f1))
+    gates = {of["figure"]: of for of in facts["gates"]["evaluation"]}
+    assert gates["accuracy"]["value"] == pytest.approx((guesses == split.labels).mean())
+    assert all(of["reaches_floor"] for of in gates.values())
+    assert [len(of) for of in facts["data"]["classes"].values()] == [7, 7, 7]
+
+
+def test_slices_equal_tfmas(output, facts):
+    of_report = {of["slice"]: of for of in facts["evaluation"]["slices"]}
+    uri = str(run_output.newest(output, "Evaluator", "evaluation"))
+    compared = 0
+    for key, metrics in tfma.load_eval_result(uri).slicing_metrics:
+        if key and key[0][0].endswith("_bucket"):
+            name = f"{key[0][0].removesuffix('_bucket')} {key[0][1]}"
+            figures = metrics[""][""]
+            assert of_report[name]["rows"] == figures["example_count"]["doubleValue"]
+            accuracy = figures["accuracy"]["doubleValue"]
+            assert of_report[name]["accuracy"]["value"] == pytest.approx(accuracy)
+            compared += 1
+    assert compared == 15
+
+
+def test_tfmas_own_review_reads_the_evaluation(output):
+    uri = str(run_output.newest(output, "Evaluator", "evaluation"))
+    assert tfma.load_eval_result(uri).get_slice_names()
+    assert tfma.load_validation_result(uri).validation_ok
+
+
+def test_the_component_wrote_a_site_of_its_own(output):
+    site = run_output.newest(output, "Report", "report") / "site"
+    assert {path.name for path in site.iterdir()} >= {
+        f"{page}.html" for page in PAGES if page != "comparison"
+    }
+
+
+def test_site_is_small(report):
+    assert sum(path.stat().st_size for path in report.iterdir()) < LARGEST_SITE
+
+
+@chromium.needed
+@pytest.mark.parametrize("size", chromium.SIZES)
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_in_a_browser(report, name, size):
+    with chromium.open_page((report / f"{name}.html").as_uri(), size=size) as page:
+        chromium.check_width(page)
+        chromium.keep(page, f"report-{name}-{size}")
+        assert page.evaluate(
+            "[...document.images].every(image => image.complete && image.naturalWidth > 0)"
+        )
+        assert page.locator("nav a").count() == len(PAGES)
+        assert page.locator("nav a[aria-current]").count() == 1
+        for plot in page.locator("svg.plot").all():
+            assert plot.get_attribute("aria-label")
+            assert plot.bounding_box()["height"] > 50
+
+
+@chromium.needed
+def test_a_columns_header_sorts_the_slices(report):
+    with chromium.open_page((report / "evaluation.html").as_uri()) as page:
+        table = page.locator("table.sortable")
+        counts = []
+        for _ in range(2):
+            table.get_by_role("button", name="rows").click()
+            cells = table.locator("tbody tr td:nth-child(2)").all_inner_texts()
+            counts.append([int(text.replace(",", "")) for text in cells])
+        assert counts[0] != counts[1]
+        assert sorted(counts[0]) in (counts[0], counts[0][::-1])
+        assert counts[1] == counts[0][::-1] or sorted(counts[1]) == sorted(counts[0])
+
+
+def test_runs_lists_and_shows_what_led_to_a_version(smoke_run, output, runs):
+    (version,) = smoke_run.versions()
+    listed = run("runs", "--output", output, cwd=output)
+    for facts in runs:
+        assert facts.run_id in listed
+    shown = run("runs", "--output", output, "show", version, cwd=output)
+    first = runs[0]
+    assert first.run_id in shown
+    assert first.data_md5 in shown
+    for name, key in (("CuratedSchemaGen", "schema"), ("Trainer", "model")):
+        assert str(run_output.newest(output, name, key)) in shown
+    assert str(smoke_run.evaluated_model()) in shown
+    # Of the run that found everything in the cache, the first one made it all.
+    of_second = run("runs", "--output", output, "show", runs[1].run_id, cwd=output)
+    assert of_second.count(first.run_id) >= len(pipeline_config.COMPONENTS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("report", "--run", "nope"), "expected a run or version of this output folder"),
+        (("report", "--compare", "latest", "nope"), "got 'nope'"),
+        (("report", "--run", "17", "--compare", "a", "b"), "expected --run or --compare"),
+        (("report", "--open", "--format", "json"), "expected --open with --format html"),
+        (("runs", "show", "nope"), "got 'nope'"),
+    ],
+)
+def test_wrong_arguments_are_said(output, arguments, message):
+    name, *others = arguments
+    finished = commands.run_command("muwnet-fer", name, "--output", output, *others, cwd=output)
+    assert finished.exit_code == 2, finished.output
+    assert message in finished.output
+    assert "Traceback" not in finished.output
+
+
+def test_a_folder_without_runs_is_said(tmp_path):
+    for command in ("report", "runs"):
+        finished = commands.run_command("muwnet-fer", command, cwd=tmp_path)
+        assert finished.exit_code == 2
+        assert "expected output folders of runs" in finished.output
+
+
+def test_a_run_that_fails_at_any_component_has_its_report(smoke_run, tmp_path):
+    output = tmp_path / "output"
+    # Not the shared folder, in whose history these runs would stand.
+    shutil.copytree(smoke_run.output, output)
+    nodes = pipeline_config.COMPONENTS
+    finished = commands.run_command(sys.executable, SCRIPT, output, *nodes, cwd=smoke_run.workspace)
+    for node in nodes:
+        assert f"{node} ended with 1" in finished.output, finished.output
+    failed = [run_facts.read(folder) for folder in sorted((output / "runs").iterdir())]
+    failed = failed[-len(nodes) :]
+    for number, (node, facts) in enumerate(zip(nodes, failed, strict=True)):
+        assert f"<b>{node}</b> fails, says this test" in facts.failure
+        assert facts.exit_code == 1
+        assert [of.name for of in facts.components] == list(nodes[: number + 1])
+        assert facts.components[-1].state == "failed"
+    page = (output / "report" / "index.html").read_text()
+    assert "&lt;b&gt;Report&lt;/b&gt; fails, says this test" in page
+    first = failed[0].run_id
+    run("report", "--output", output, "--run", first, cwd=output)
+    assert "CuratedSchemaGen" in (output / "report" / "index.html").read_text()
+    assert "Not there" in (output / "report" / "evaluation.html").read_text()
+    assert os.listdir(output / "logs")
