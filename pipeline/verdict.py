@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import tabulate
 import tensorflow_model_analysis as tfma
-from tensorflow_model_analysis.proto import validation_result_pb2
 
 from muwnet_fer.components.predictor import artifacts
 from muwnet_fer.components.report import model_gates
@@ -45,7 +44,7 @@ def read_verdict(records: dict[str, run_record.NodeRecord]) -> Verdict:
         run_record.find_blessed(records["Evaluator"]),
         pusher and run_record.find_version(pusher),
         pusher is not None and pusher.cached,
-        tuple(list_failures(tfma.load_validation_result(evaluation.uri))),
+        tuple(model_gates.list_failures(tfma.load_validation_result(evaluation.uri))),
         format_table(model_gates.read(evaluation.uri)),
         figures.compute(
             split.labels, split.probabilities, split.ten_views, split.seen_in_training == 0
@@ -90,25 +89,3 @@ def describe_figures(measured: figures.Figures) -> str:
         ("expected calibration error", f"{measured.expected_calibration_error:.3f}"),
     ]
     return tabulate.tabulate(lines, tablefmt="plain", disable_numparse=True, missingval="none")
-
-
-def list_failures(validation: validation_result_pb2.ValidationResult) -> list[str]:
-    """Returns a sentence for each gate that TFMA found failed."""
-    sentences = []
-    for in_slice in validation.metric_validations_per_slice:
-        for failure in in_slice.failures:
-            name = failure.metric_key.name.replace("f1_", "F1 ")
-            threshold = failure.metric_threshold
-            if not failure.HasField("metric_value"):
-                sentences.append(f"{name}: not measured")
-                continue
-            value = failure.metric_value.double_value.value
-            if threshold.HasField("change_threshold"):
-                largest = -threshold.change_threshold.absolute.value
-                sentences.append(
-                    f"{name} fell by {-value:.3f} below the blessed model, at most {largest:.3f}"
-                )
-            else:
-                floor = threshold.value_threshold.lower_bound.value
-                sentences.append(f"{name} is {value:.3f}, expected at least {floor:.3f}")
-    return sorted(sentences)

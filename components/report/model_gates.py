@@ -3,6 +3,7 @@
 import dataclasses
 
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import validation_result_pb2
 
 from muwnet_fer.data import fer2013
 
@@ -65,6 +66,28 @@ def read(evaluation_uri: str) -> list[ModelGate]:
             )
         )
     return gates
+
+
+def list_failures(validation: validation_result_pb2.ValidationResult) -> list[str]:
+    """Returns a sentence for each gate that TFMA found failed."""
+    sentences = []
+    for in_slice in validation.metric_validations_per_slice:
+        for failure in in_slice.failures:
+            name = failure.metric_key.name.replace("f1_", "F1 ")
+            threshold = failure.metric_threshold
+            if not failure.HasField("metric_value"):
+                sentences.append(f"{name}: not measured")
+                continue
+            value = failure.metric_value.double_value.value
+            if threshold.HasField("change_threshold"):
+                largest = -threshold.change_threshold.absolute.value
+                sentences.append(
+                    f"{name} fell by {-value:.3f} below the blessed model, at most {largest:.3f}"
+                )
+            else:
+                floor = threshold.value_threshold.lower_bound.value
+                sentences.append(f"{name} is {value:.3f}, expected at least {floor:.3f}")
+    return sorted(sentences)
 
 
 def _read_overall(evaluation_uri: str, model_name: str | None) -> dict[str, float]:

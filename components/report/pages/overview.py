@@ -3,7 +3,9 @@
 from typing import Any
 
 import markupsafe
+import tensorflow_model_analysis as tfma
 
+from muwnet_fer.components.report import model_gates
 from muwnet_fer.components.report import sources as report_sources
 from muwnet_fer.data import fer2013
 
@@ -17,6 +19,7 @@ def collect(sources: report_sources.Sources) -> dict[str, Any]:
     return {
         "verdict": _describe_verdict(sources),
         "passed": sources.blessed,
+        "failed_gates": _list_failed_gates(sources),
         "failure": run.failure if run else None,
         "log": run.log if run else None,
         "run": run and {"id": run.run_id, "started": run.started, "ended": run.ended},
@@ -52,6 +55,13 @@ def _describe_verdict(sources: report_sources.Sources) -> str:
     if sources.blessed is None:
         return "Not judged"
     return "Blessed" if sources.blessed else "Not blessed"
+
+
+def _list_failed_gates(sources: report_sources.Sources) -> list[str]:
+    """Returns a sentence for each of the Evaluator's gates that the model did not pass."""
+    if sources.evaluation is None:
+        return []
+    return model_gates.list_failures(tfma.load_validation_result(sources.evaluation))
 
 
 def _sort_splits(rows: dict[str, int] | None) -> dict[str, int] | None:
