@@ -42,7 +42,7 @@ class Sources:
 
     @functools.cached_property
     def manifest(self) -> dict[str, Any] | None:
-        """What the model says of itself, None where there is none."""
+        """What the model says of itself; None where it says nothing, or there is none."""
         return None if self.model is None else _read_json(self.model, _MANIFEST)
 
     @functools.cached_property
@@ -50,7 +50,8 @@ class Sources:
         """Of the training, figures by epoch; None where there was none."""
         if self.model_run is None:
             return None
-        return _read_json(self.model_run, "history.json")["history"]
+        found = _read_json(self.model_run, "history.json")
+        return found and found["history"]
 
     @functools.cached_property
     def splits(self) -> dict[str, report_examples.SplitExamples] | None:
@@ -73,5 +74,6 @@ class Sources:
         return predictor_artifacts.read(self.predictions, fer2013.PRIVATE_TEST)
 
 
-def _read_json(folder: str, name: str) -> dict[str, Any]:
-    return json.loads(pathlib.Path(folder, name).read_text(encoding="utf-8"))
+def _read_json(folder: str, name: str) -> dict[str, Any] | None:
+    path = pathlib.Path(folder, name)
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None

@@ -61,6 +61,10 @@ def run_spoilt(smoke_run, kind: str) -> commands.Command:
     return spoilt
 
 
+def read_report(smoke_run) -> str:
+    return (smoke_run.output / "report" / "index.html").read_text()
+
+
 def read_failed_floors(output: str) -> set[str]:
     return set(re.findall(r"^(F1 \w+|accuracy) +[\d.]+ +[\d.]+ +too low", output, re.M))
 
@@ -75,6 +79,10 @@ def test_swapped_heads_fail_exactly_their_classes(smoke_run):
     assert read_failed_floors(spoilt.output) == {"F1 angry", "F1 surprise"}
     assert read_falls(spoilt.output) == {"angry", "surprise"}
     assert "verdict   not blessed:\n          F1 angry" in spoilt.output
+    report = read_report(smoke_run)
+    assert "Not blessed" in report
+    assert "<li>F1 angry is " in report
+    assert '<td class="text">done</td>' in report.split('<th scope="row">Report</th>')[1]
 
 
 def test_model_worse_than_the_blessed_one_is_not_pushed(smoke_run):
@@ -90,6 +98,7 @@ def test_anomaly_stops_the_run_with_its_table(smoke_run):
     assert spoilt.exit_code == 3, spoilt.output
     assert "AnomalyGate         failed" in spoilt.output
     assert re.search(r"^public_test +emotion +", spoilt.output, re.M)
+    assert "<pre>anomaly: " in read_report(smoke_run)
     assert "Transform" not in run_output.read_component_lines(spoilt.output)
 
 
@@ -124,6 +133,7 @@ def test_an_edit_runs_its_components_again(smoke_run, tmp_path):
         "Predictor",
         "Evaluator",
         "Pusher",  # there is a new blessing
+        "Report",
     }
 
 

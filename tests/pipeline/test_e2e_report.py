@@ -33,14 +33,21 @@ SCRIPT = pathlib.Path(__file__).with_name("fail_in_each.py")
 
 
 @pytest.fixture(scope="module")
-def output(smoke_run) -> pathlib.Path:
-    """An output folder with a second run, everything of which came from the cache."""
-    again = commands.run_command(
-        "muwnet-fer", "run", "--output", smoke_run.output, cwd=smoke_run.workspace
-    )
-    assert again.exit_code == 0, again.output
-    assert f"report    {smoke_run.output / 'report' / 'index.html'}" in again.output
-    return smoke_run.output
+def output(tmp_path_factory) -> pathlib.Path:
+    """An output folder of two runs, of which the second found everything in the cache.
+
+    Of its own: that of `smoke_run` has the history of whichever tests came before.
+    """
+    folder = tmp_path_factory.mktemp("report") / "output"
+    for _ in range(2):
+        finished = commands.run_command("muwnet-fer", "run", "--output", folder, cwd=folder.parent)
+        assert finished.exit_code == 0, finished.output
+        assert f"report    {folder / 'report' / 'index.html'}" in finished.output
+    return folder
+
+
+def list_versions(output: pathlib.Path) -> list[str]:
+    return sorted(path.name for path in (output / "serving_model").iterdir())
 
 
 def run(*arguments, cwd: pathlib.Path) -> str:
@@ -58,20 +65,20 @@ def runs(output) -> list[run_facts.RunFacts]:
 @pytest.fixture(scope="module")
 def report(output, runs) -> pathlib.Path:
     """The site that compares the two runs."""
-    first, second = (facts.run_id for facts in runs[:2])
+    first, second = (facts.run_id for facts in runs)
     printed = run("report", "--output", output, "--compare", first, second, cwd=output)
     assert printed == f"{output / 'report' / 'index.html'}\n"
     return output / "report"
 
 
-def test_run_facts_tell_times_verdict_and_figures(smoke_run, output, runs):
-    first, second = runs[:2]
+def test_run_facts_tell_times_verdict_and_figures(output, runs):
+    first, second = runs
     assert [of.name for of in first.components] == list(pipeline_config.COMPONENTS)
     assert {of.state for of in first.components} == {"done"}
     # A resolver looks again each time.
     assert {of.name for of in second.components if of.state != "cached"} == {"LatestBlessedModel"}
     assert first.verdict == second.verdict == "blessed"
-    assert first.version == second.version == smoke_run.versions()[0]
+    assert first.version == second.version == list_versions(output)[0]
     assert first.evaluator_runs == second.evaluator_runs == 1
     assert first.exit_code == second.exit_code == 0
     split = read_private_test(output)
@@ -165,8 +172,8 @@ def test_a_columns_header_sorts_the_slices(report):
         assert counts[1] == counts[0][::-1] or sorted(counts[1]) == sorted(counts[0])
 
 
-def test_runs_lists_and_shows_what_led_to_a_version(smoke_run, output, runs):
-    (version,) = smoke_run.versions()
+def test_runs_lists_and_shows_what_led_to_a_version(output, runs):
+    (version,) = list_versions(output)
     listed = run("runs", "--output", output, cwd=output)
     for facts in runs:
         assert facts.run_id in listed
@@ -176,7 +183,7 @@ def test_runs_lists_and_shows_what_led_to_a_version(smoke_run, output, runs):
     assert first.data_md5 in shown
     for name, key in (("CuratedSchemaGen", "schema"), ("Trainer", "model")):
         assert str(run_output.newest(output, name, key)) in shown
-    assert str(smoke_run.evaluated_model()) in shown
+    assert str(output / "serving_model" / version) in shown
     # Of the run that found everything in the cache, the first one made it all.
     of_second = run("runs", "--output", output, "show", runs[1].run_id, cwd=output)
     assert of_second.count(first.run_id) >= len(pipeline_config.COMPONENTS)
@@ -207,12 +214,11 @@ def test_a_folder_without_runs_is_said(tmp_path):
         assert "expected output folders of runs" in finished.output
 
 
-def test_a_run_that_fails_at_any_component_has_its_report(smoke_run, tmp_path):
-    output = tmp_path / "output"
-    # Not the shared folder, in whose history these runs would stand.
-    shutil.copytree(smoke_run.output, output)
+def test_a_run_that_fails_at_any_component_has_its_report(output, tmp_path):
+    # Not the folder of the other tests, in whose history these runs would stand.
+    output = shutil.copytree(output, tmp_path / "output")
     nodes = pipeline_config.COMPONENTS
-    finished = commands.run_command(sys.executable, SCRIPT, output, *nodes, cwd=smoke_run.workspace)
+    finished = commands.run_command(sys.executable, SCRIPT, output, *nodes, cwd=tmp_path)
     for node in nodes:
         assert f"{node} ended with 1" in finished.output, finished.output
     failed = [run_facts.read(folder) for folder in sorted((output / "runs").iterdir())]
