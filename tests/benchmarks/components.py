@@ -38,7 +38,13 @@ ROWS = {
     "Evaluator": 3_589,
 }
 # Seconds on two cores.
-TARGETS = {"Fer2013ExampleGen": 60, "StatisticsGen": 20, "Transform": 60, "Evaluator": 60, "Report": 30}
+TARGETS = {
+    "Fer2013ExampleGen": 60,
+    "StatisticsGen": 20,
+    "Transform": 60,
+    "Evaluator": 60,
+    "Report": 30,
+}
 LARGEST_RSS = 3e9
 LARGEST_TIME_RATIO, LARGEST_MEMORY_RATIO = 11, 1.5
 _SAMPLE_SECONDS = 0.02
