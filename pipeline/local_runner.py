@@ -139,9 +139,9 @@ def _write_report(config, journal, exit_code: int, message: str | None) -> None:
     from muwnet_fer.pipeline import run_report
 
     try:
+        journal.end(exit_code, message)  # first: it needs nothing that may be damaged
         records = run_report.read_records(config.output, journal.facts.run_id)
         journal.update(**run_report.summarise(config.output, records))
-        journal.end(exit_code, message)
         path = run_report.write(config.output, journal.facts.run_id)
     except Exception as error:
         console.log_traceback()

@@ -37,6 +37,9 @@ class Phase:
 
     epochs: int
     learning_rate: float | None = None
+    # Side in pixels to which faces are scaled meanwhile, None for the network's own: smaller ones
+    # buy epochs, since what a network does before its pooling fits any size.
+    input_size: int | None = None
 
 
 _KNOWN_NAMES = {"optimizer": ("adam", "sgd"), "schedule": ("constant", "plateau", "cosine")}
@@ -68,15 +71,25 @@ class MuWNetConfig:
     seed: int = 1
 
     def __post_init__(self):
-        """Raises ValueError for a name that is none of those above."""
+        """Raises ValueError for a name that is none of those above, or a size of the last phase."""
         for field, known in _KNOWN_NAMES.items():
             if (value := getattr(self, field)) not in known:
                 raise ValueError(f"expected {field} of {', '.join(known)}, got {value!r}")
+        if (size := self.phases[-1].input_size) is not None:
+            raise ValueError(f"expected a last phase at the network's own size, got {size}")
 
     @property
     def epochs(self) -> int:
         """Epochs of all phases."""
         return sum(phase.epochs for phase in self.phases)
+
+    @property
+    def first_judged_epoch(self) -> int:
+        """The first epoch, from 0, of which the best is chosen: accuracies on smaller faces say
+        little of the network at its own size.
+        """
+        small = [i for i, phase in enumerate(self.phases, 1) if phase.input_size]
+        return sum(phase.epochs for phase in self.phases[: small[-1] if small else 0])
 
     @property
     def validation_name(self) -> str:

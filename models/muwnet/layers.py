@@ -43,12 +43,19 @@ def apply_separable(x: keras.KerasTensor, filters: int, stride: int, name: str):
 def apply_residual(x: keras.KerasTensor, filters: int, stride: int, name: str):
     """ResNet's basic unit: two 3x3 convolutions with BN beside a shortcut, then ReLU.
 
+    Where the stride is 2 the shortcut is pooled before its 1x1 convolution, as in ResNet-D (He et
+    al. 2019, arXiv:1812.01187). A 1x1 convolution with a stride would see a quarter of the values,
+    and oneDNN's gradient of one differs from run to run on processors without AVX-512.
+
     Args:
       x: float32 [N, height, width, channels].
     """
     shortcut = x
+    if stride > 1:
+        pool = keras.layers.AveragePooling2D(stride, padding="same", name=f"{name}_shortcut_pool")
+        shortcut = pool(shortcut)
     if stride > 1 or x.shape[-1] != filters:
-        shortcut = _convolve(x, filters, 1, stride, f"{name}_shortcut")
+        shortcut = _convolve(shortcut, filters, 1, 1, f"{name}_shortcut")
     x = _convolve(x, filters, 3, stride, f"{name}_conv1")
     x = keras.layers.ReLU(name=f"{name}_relu1")(x)
     x = _convolve(x, filters, 3, 1, f"{name}_conv2")

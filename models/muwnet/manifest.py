@@ -31,7 +31,8 @@ def describe(
       resumed_after: epochs after which a process went on with the training of another.
       temperature: that divides the logits.
     """
-    best = max(range(len(history["val_accuracy"])), key=history["val_accuracy"].__getitem__)
+    accuracies = history["val_accuracy"]
+    best = max(range(config.first_judged_epoch, len(accuracies)), key=accuracies.__getitem__)
     return {
         **lineage,
         "commit": read_commit(),
@@ -39,7 +40,7 @@ def describe(
         "seed": config.seed,
         "epochs": config.epochs,
         "best_epoch": best + 1,
-        "public_test_accuracy": history["val_accuracy"][best],
+        "public_test_accuracy": accuracies[best],
         "public_test_contaminated": config.train_on_public_test,
         "constant_images_left_out": constant_images_left_out,
         "resumed_after": resumed_after,

@@ -51,6 +51,24 @@ def build_muwnet(config: muwnet_config.MuWNetConfig) -> keras.Model:
     return keras.Model(image, x, name="muwnet")
 
 
+def scale_down(model: keras.Model, size: int) -> keras.Model:
+    """Returns a network of the same layers, weights included, that works on smaller faces.
+
+    Args:
+      model: from `build_muwnet`.
+      size: side in pixels to which the augmented faces are scaled.
+    """
+    resize = keras.layers.Resizing(size, size, name="phase_resize")
+    stages = [layer.name for layer in model.layers if layer.name.startswith("stage")]
+
+    def call(layer, *args, **kwargs):
+        if layer.name == stages[0]:
+            args = (resize(args[0]), *args[1:])
+        return layer(*args, **kwargs)
+
+    return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
+
+
 def augment(image: keras.KerasTensor, config: muwnet_config.MuWNetConfig) -> keras.KerasTensor:
     """Returns uint8 [N, 48, 48] faces as float32 [N, 48, 48, 1] in 0..1, augmented in training."""
     side = fer2013.IMAGE_SIZE

@@ -11,6 +11,7 @@ import numpy as np
 
 from muwnet_fer.models.muwnet import checkpoint, examples
 from muwnet_fer.models.muwnet import config as muwnet_config
+from muwnet_fer.models.muwnet import model as muwnet_model
 
 TENSORBOARD = "tensorboard"  # folder of its event files beside the checkpoint
 
@@ -50,11 +51,7 @@ def fit(
       OSError: where the checkpoint cannot be read or written.
     """
     steps = examples.count_steps(train, config.batch_size)
-    model.compile(
-        optimizer=make_optimizer(config, steps),
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-    )
+    _compile(model, config, make_optimizer(config, steps))
     model.optimizer.build(model.trainable_variables)
     path = folder / checkpoint.FILE
     (folder / TENSORBOARD).mkdir(parents=True, exist_ok=True)
@@ -85,7 +82,8 @@ def _fit_phases(model, config, train, public_test, path, state: checkpoint.Check
         # Factor and patience are Keras' defaults: the paper gives only the two ends.
         plateau = keras.callbacks.ReduceLROnPlateau("val_loss", min_lr=_MINIMUM_LEARNING_RATE)
         callbacks.append(plateau)
-    callbacks.append(WriteCheckpoint(path, state, plateau))  # last: it keeps what the others did
+    # Last: it keeps what the others did.
+    callbacks.append(WriteCheckpoint(path, state, config.first_judged_epoch, plateau))
     end = 0
     for phase in config.phases:
         start, end = end, end + phase.epochs
@@ -98,7 +96,11 @@ def _fit_phases(model, config, train, public_test, path, state: checkpoint.Check
             if phase.learning_rate is not None:
                 model.optimizer.learning_rate = phase.learning_rate
         first = max(start, state.epochs)
-        model.fit(
+        network = model
+        if phase.input_size:
+            network = muwnet_model.scale_down(model, phase.input_size)
+            _compile(network, config, model.optimizer)
+        network.fit(
             examples.batch_for_training(
                 train, config.batch_size, config.seed, first, config.augmentation.mixup
             ),
@@ -109,6 +111,14 @@ def _fit_phases(model, config, train, public_test, path, state: checkpoint.Check
             callbacks=callbacks,
             verbose=0,
         )
+
+
+def _compile(model, config, optimizer: keras.optimizers.Optimizer) -> None:
+    model.compile(
+        optimizer=optimizer,
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing),
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+    )
 
 
 def make_optimizer(config: muwnet_config.MuWNetConfig, steps: int) -> keras.optimizers.Optimizer:
@@ -151,6 +161,7 @@ class WriteCheckpoint(keras.callbacks.Callback):
     Args:
       path: of the file.
       state: changed in place.
+      first_judged: the first epoch of which the best is chosen; until then it is the latest.
       plateau: the callback whose counters belong to it, if there is one.
     """
 
@@ -158,10 +169,12 @@ class WriteCheckpoint(keras.callbacks.Callback):
         self,
         path: pathlib.Path,
         state: checkpoint.Checkpoint,
+        first_judged: int,
         plateau: keras.callbacks.ReduceLROnPlateau | None,
     ):
         super().__init__()
         self._path, self._state, self._plateau = path, state, plateau
+        self._first_judged = first_judged
 
     def on_train_begin(self, logs=None):
         # By now Keras' callback has forgotten what it counted.
@@ -170,7 +183,8 @@ class WriteCheckpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         state = self._state
-        best = max(state.history.get("val_accuracy", ()), default=-math.inf)
+        judged = state.history.get("val_accuracy", [])[self._first_judged :]
+        best = max(judged, default=-math.inf)
         if logs["val_accuracy"] > best:
             state.best_weights = read_validated_weights(self.model)
         for name, value in logs.items():

@@ -64,6 +64,7 @@ class Batcher:
         self._changed = threading.Condition()
         self._queue: collections.deque[_Task] = collections.deque()
         self._running = 0  # threads that take from the queue
+        self._busy = 0  # those of them that run a batch
         self._threads = futures.ThreadPoolExecutor(options.parallel_runs, "batches")
 
     def submit(self, rows: np.ndarray, deadline: float | None = None) -> Arrays:
@@ -79,22 +80,28 @@ class Batcher:
         """
         if len(rows) > self._options.max_request_size:
             raise errors.too_many_rows(len(rows), self._options.max_request_size)
-        parallel_runs = self._options.parallel_runs
-        parts = np.array_split(rows, min(len(rows), parallel_runs))
+        parts = np.array_split(rows, min(len(rows), self._options.parallel_runs))
+        tasks = self._enqueue(parts, deadline)
+        if len(tasks) > 1 and any(task.error is not None for task in tasks):
+            tasks = self._enqueue([rows], deadline)  # whole: an error counts from its first row
+        for task in tasks:
+            if task.error is not None:
+                raise task.error
+        return _concatenate([task.outputs for task in tasks])
+
+    def _enqueue(self, parts: list[np.ndarray], deadline: float | None) -> list[_Task]:
+        """Returns a finished task for each part."""
         tasks = [_Task(part, deadline) for part in parts]
         with self._changed:
             self._queue.extend(tasks)
-            started = min(len(tasks), parallel_runs - self._running)
+            started = min(len(tasks), self._options.parallel_runs - self._running)
             self._running += started
             self._changed.notify_all()
         for _ in range(started):
             self._threads.submit(self._run_queue)
         for task in tasks:
             task.finished.wait()
-        for task in tasks:
-            if task.error is not None:
-                raise task.error
-        return _concatenate([task.outputs for task in tasks])
+        return tasks
 
     def _run_queue(self) -> None:
         """Runs batches until nothing is queued."""
@@ -105,11 +112,14 @@ class Batcher:
                 for task in batch:
                     task.error = errors.from_tensorflow(error)
             finally:
+                with self._changed:
+                    self._busy -= 1
                 for task in batch:
                     task.finished.set()
 
     def _take(self) -> list[_Task]:
-        """Takes a thread's share from the head of the queue, after the timeout at the latest.
+        """Takes a thread's share from the head of the queue, after the timeout at the latest: what
+        is queued is divided between the threads that run no batch.
 
         Returns nothing where nothing is queued: the thread is over then.
         """
@@ -123,7 +133,9 @@ class Batcher:
             if not self._queue:
                 self._running -= 1
                 return []
-            share = min(limit, math.ceil(rows / self._options.parallel_runs))
+            idle = self._options.parallel_runs - self._busy
+            share = min(limit, math.ceil(rows / idle))
+            self._busy += 1
             batch = [self._queue.popleft()]
             count = len(batch[0].rows)
             while self._queue and count + len(self._queue[0].rows) <= share:

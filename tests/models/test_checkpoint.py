@@ -123,6 +123,25 @@ def test_stopped_training_ends_like_one_that_was_not(changes, config, tmp_path, 
     assert checkpoint.read(tmp_path / "stopped" / checkpoint.FILE).resumed_after == [2, 3]
 
 
+def test_phases_on_smaller_faces_go_on_where_they_were_stopped(config, tmp_path):
+    phases = (muwnet_config.Phase(2, input_size=24), muwnet_config.Phase(2))
+    config = dataclasses.replace(config, phases=phases, averaging=0.9, schedule="cosine")
+    build = muwnet_model.build_muwnet
+    expected = train(config, tmp_path / "whole", build=build)
+    for line in ("epoch 2/4", "epoch 3/4", "epoch 4/4"):
+        with interrupted_at(line):
+            train(config, tmp_path / "stopped", build=build)
+    got, weights = train(config, tmp_path / "stopped", build=build)
+    assert_equal((got, weights), expected)
+    # The weights are those of the better of the last two epochs, whatever the first two reached.
+    model = build(config)
+    model.set_weights(weights)
+    model.compile(metrics=["accuracy"], loss="sparse_categorical_crossentropy")
+    public_test = splits.make_split(14, 1)
+    _, accuracy = model.evaluate(public_test.faces, public_test.labels, verbose=0)
+    assert accuracy == pytest.approx(max(got["history"]["val_accuracy"][2:]))
+
+
 def make_phases(*phases) -> tuple[muwnet_config.Phase, ...]:
     return tuple(muwnet_config.Phase(*phase) for phase in phases)
 

@@ -109,3 +109,15 @@ def test_unknown_name_is_refused(field):
 def test_contaminated_validation_is_called_so():
     assert muwnet_config.PAPER_2.validation_name == "PublicTest (trained on)"
     assert muwnet_config.CPU.validation_name == "PublicTest"
+
+
+def test_the_best_epoch_is_one_at_the_network_s_own_size():
+    def first_judged(*sizes):
+        phases = tuple(muwnet_config.Phase(3, input_size=size) for size in sizes)
+        return dataclasses.replace(muwnet_config.SMOKE, phases=phases).first_judged_epoch
+
+    assert first_judged(None, None) == 0
+    assert first_judged(24, 32, None, None) == 6
+    assert first_judged(None, 32, None) == 6
+    with pytest.raises(ValueError, match="expected a last phase at the network's own size, got 32"):
+        first_judged(None, 32)

@@ -319,6 +319,18 @@ def test_residual_branch_is_added_to_the_shortcut_before_the_relu():
     np.testing.assert_allclose(block(x), expected, atol=1e-5)
 
 
+def test_residual_shortcut_of_half_the_size_sees_the_mean_of_four_values():
+    block = make_block("residual", 8, 4, 4, 2)
+    for name in ("block_conv1", "block_conv2"):
+        layer = block.get_layer(name)
+        layer.kernel.assign(np.zeros(layer.kernel.shape))
+    block.get_layer("block_shortcut").kernel.assign(np.eye(4)[None, None])
+    x = draw_block_input(4)
+    pooled = x.reshape(2, 4, 2, 4, 2, 4).mean(axis=(2, 4))
+    normalized = 1 / math.sqrt(1 + block.get_layer("block_shortcut_bn").epsilon)
+    np.testing.assert_allclose(block(x), np.maximum(pooled * normalized, 0), atol=1e-5)
+
+
 def test_convolution_pools_the_maximum_before_it_convolves():
     block = make_block("convolution", 8, 4, 4, 2)
     pass_centre_through(block.get_layer("block_conv"))

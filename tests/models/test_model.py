@@ -181,3 +181,19 @@ def test_xla_is_left_off():
     network.compile(loss="categorical_crossentropy", jit_compile="auto")
     assert not network.get_layer("augment").supports_jit
     assert network.jit_compile is False
+
+
+def test_a_network_for_smaller_faces_shares_layers_and_weights(tiny_config):
+    model = build(tiny_config)
+    small = muwnet_model.scale_down(model, 24)
+    for variables in ("variables", "trainable_variables"):
+        expected, got = getattr(model, variables), getattr(small, variables)
+        assert [id(variable) for variable in got] == [id(variable) for variable in expected]
+    assert small.get_layer("phase_resize").output.shape == (None, 24, 24, 1)
+    # The other way round from what is asked for: a face of pairs of equal pixels loses nothing.
+    face = np.random.default_rng(3).integers(0, 256, (2, 24, 24), np.uint8)
+    blown_up = face.repeat(2, axis=1).repeat(2, axis=2)
+    logits = [small(blown_up, training=False), model(blown_up, training=False)]
+    assert np.abs(logits[0] - logits[1]).max() > 0
+    pooled = keras.Model(small.input, small.get_layer("phase_resize").output)(blown_up)
+    assert np.allclose(pooled[..., 0], face / 255, atol=1e-6)

@@ -59,6 +59,7 @@ def test_a_run_killed_in_every_component_ends_with_a_pushed_model(tmp_path):
     assert {name for name, took in lines.items() if took != "cached"} == {
         "LatestBlessedModel",
         "Pusher",
+        "Report",
     }
 
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent import futures
 
 import grpc
 import numpy as np
@@ -187,6 +188,32 @@ def test_threads_share_what_is_queued_and_a_request_of_several_faces():
     batcher = batching.Batcher(run, batching.BatchingOptions(parallel_runs=2))
     np.testing.assert_array_equal(batcher.submit(np.arange(5.0))["doubled"], 2 * np.arange(5.0))
     assert sorted(network.sizes) == [2, 3]
+
+
+def test_threads_that_run_no_batch_share_what_is_queued_equally():
+    network = Network()
+    together = threading.Barrier(2, timeout=20)  # a thread that is done would take from the rest
+
+    def run(rows):
+        together.wait()
+        return network(rows)
+
+    batcher = batching.Batcher(run, batching.BatchingOptions(timeout=0.5, parallel_runs=2))
+    with futures.ThreadPoolExecutor(8) as threads:
+        list(threads.map(batcher.submit, np.ones((8, 1))))
+    assert sorted(network.sizes) == [4, 4]
+
+
+def test_an_error_counts_from_the_first_row_of_its_request():
+    def run(rows):
+        if (rows < 0).any():
+            position = int((rows < 0).argmax())
+            raise tf.errors.InvalidArgumentError(None, None, f"negative [{position}]")
+        return {"rows": rows}
+
+    batcher = batching.Batcher(run, batching.BatchingOptions(parallel_runs=2))
+    with pytest.raises(errors.ServingError, match=r"negative \[5\]"):
+        batcher.submit(np.array([1.0, 1, 1, 1, 1, -1, 1, 1]))
 
 
 @pytest.mark.parametrize("bounds", [{"max_batch_size": 0}, {"timeout": -1}])

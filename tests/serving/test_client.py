@@ -61,7 +61,8 @@ def assert_predicted(predictions, expected):
     for one, row in zip(predictions, expected, strict=True):
         assert one.label == fer2013.EMOTIONS[row.argmax()]
         assert list(one.probabilities) == list(fer2013.EMOTIONS)
-        np.testing.assert_allclose(list(one.probabilities.values()), row, atol=1e-6)
+        # float32 rounds otherwise in batches of another size; other faces differ by far more.
+        np.testing.assert_allclose(list(one.probabilities.values()), row, atol=1e-5)
 
 
 def test_arrays_and_pictures_in_any_order_get_the_models_answers(

@@ -7,6 +7,7 @@ import ssl
 import time
 
 import hypothesis
+import numpy as np
 import pytest
 import requests
 from hypothesis import strategies as st
@@ -59,8 +60,8 @@ def test_metrics_count_requests_of_both_ports_by_status(server, server_faces):
             labels = f'API="Predict",entrypoint="{entrypoint}",model_name="muwnet"'
             names[f"{entrypoint} {part}"] = f"{PREFIX}request_latency_{part}{{{labels}}}"
     before = read_metrics(server)
-    server.stubs.predict(server_faces[:3])
-    faces = {"signature_name": "predict_faces", "instances": server_faces.tolist()}
+    server.stubs.predict(server_faces[:1])  # more than one are shared between the cores
+    faces = {"signature_name": "predict_faces", "instances": server_faces[:1].tolist()}
     start = time.monotonic()
     assert post(server, faces).status_code == 200
     elapsed = time.monotonic() - start
@@ -73,7 +74,7 @@ def test_metrics_count_requests_of_both_ports_by_status(server, server_faces):
         "ok": 2,
         "refused": 1,
         "nobody": 1,
-        "faces": 11,
+        "faces": 2,
         "runs": 2,
         "queued": 2,
         "GRPC count": 1,
@@ -103,9 +104,10 @@ def test_concurrent_requests_are_batched(base_path, server_faces):
             answers = list(threads.map(lambda _: post(server, faces), range(8)))
         after = read_metrics(server)
     assert {answer.status_code for answer in answers} == {200}
-    assert len({answer.content for answer in answers}) == 1
+    rows = [answer.json()["predictions"][0]["probabilities"] for answer in answers]
+    np.testing.assert_allclose(rows, [rows[0]] * 8, atol=1e-5)  # batches of any size
     runs = f"{PREFIX}batching_session:wrapped_run_count"
-    assert after[runs] - before[runs] < 4
+    assert after[runs] - before[runs] < 8
 
 
 json_values = st.recursive(
