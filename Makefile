@@ -17,7 +17,7 @@ run: $(INSTALLED) ## Run the whole pipeline: $FER2013_CSV, data/raw/fer2013.csv 
 	$(VENV)/bin/muwnet-fer run
 
 test: $(INSTALLED) ## Run every test; with FER2013_CSV set, those on the real data too
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile
 
 lint: $(INSTALLED) ## Check style and format
 	$(VENV)/bin/ruff check .

@@ -12,7 +12,7 @@ def describe(output: output_folder.OutputFolder, run_id: str) -> str:
     """
     run = run_list.find(run_list.read(output), run_id)
     records = run_report.read_records(output, run.run_id)
-    found = run_report.make_sources(records, run, ())
+    found = run_report.make_sources(records, None, run, ())
     facts = [
         ("run", run.run_id),
         ("when", f"{run.started} to {run.ended or 'unknown'}"),

@@ -1,5 +1,7 @@
 """The runs of an output folder, from their RunFacts; no TFX here, which takes seconds to import."""
 
+import warnings
+
 import tabulate
 
 from muwnet_fer.components.report import run_facts
@@ -46,12 +48,18 @@ def find_folder(path: str | None) -> output_folder.OutputFolder:
 
 
 def read(output: output_folder.OutputFolder) -> list[run_facts.RunFacts]:
-    """Returns the facts of all runs, oldest first.
+    """Returns the facts of all runs, oldest first; warns of files that hold none.
 
-    Raises: see run_facts.read.
+    Raises:
+      OSError: where one cannot be read.
     """
-    folders = sorted(path.parent for path in output.runs.glob(f"*/{run_facts.FILE_NAME}"))
-    return [run_facts.read(folder) for folder in folders]
+    runs = []
+    for folder in sorted(path.parent for path in output.runs.glob(f"*/{run_facts.FILE_NAME}")):
+        try:
+            runs.append(run_facts.read(folder))
+        except ValueError as error:  # one damaged file must not hide the others
+            warnings.warn(str(error), stacklevel=2)
+    return runs
 
 
 def format_table(runs: list[run_facts.RunFacts]) -> str:

@@ -17,10 +17,11 @@ _NODE = "node"
 
 @dataclasses.dataclass(frozen=True)
 class NodeRecord:
-    """One node's execution: `outputs` holds its artifacts by key."""
+    """One node's execution: `outputs` holds its artifacts by key, `properties` its parameters."""
 
     state: int  # metadata_store_pb2.Execution.State
     outputs: dict[str, list[metadata_store_pb2.Artifact]]
+    properties: dict[str, str]
 
     @property
     def cached(self) -> bool:
@@ -87,7 +88,8 @@ def read_node(
     outputs: dict[str, list[metadata_store_pb2.Artifact]] = {}
     for event in events:
         outputs.setdefault(event.path.steps[0].key, []).append(artifacts[event.artifact_id])
-    return NodeRecord(execution.last_known_state, outputs)
+    properties = {name: value.string_value for name, value in execution.custom_properties.items()}
+    return NodeRecord(execution.last_known_state, outputs, properties)
 
 
 def find_makers(store: metadata_store.MetadataStore, artifact_ids: list[int]) -> dict[int, str]:

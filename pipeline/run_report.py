@@ -1,14 +1,16 @@
 """The site about a run of an output folder, from what ML Metadata and its RunFacts know of it."""
 
 import dataclasses
+import json
 import pathlib
 
+from muwnet_fer.components.anomaly_gate import executor as anomaly_gate
 from muwnet_fer.components.predictor import artifacts as predictor_artifacts
 from muwnet_fer.components.report import run_facts, site, sources
 from muwnet_fer.data import fer2013
 from muwnet_fer.models.muwnet import figures
 from muwnet_fer.pipeline import config as pipeline_config
-from muwnet_fer.pipeline import output_folder, run_list, run_record, split_thresholds
+from muwnet_fer.pipeline import output_folder, run_list, run_record
 
 Records = dict[str, run_record.NodeRecord]
 
@@ -38,7 +40,8 @@ def read_sources(
     runs = run_list.read(output)
     run = run_list.find(runs, run_id)
     earlier = tuple(facts for facts in runs if facts.started < run.started)
-    found = make_sources(read_records(output, run.run_id), run, earlier)
+    thresholds = _read_thresholds(output, run.run_id)
+    found = make_sources(read_records(output, run.run_id), thresholds, run, earlier)
     if compared_id is None:
         return found
     return dataclasses.replace(found, compared=read_sources(output, compared_id))
@@ -55,9 +58,12 @@ def read_records(output: output_folder.OutputFolder, run_id: str) -> Records:
 
 
 def make_sources(
-    records: Records, run: run_facts.RunFacts, earlier: tuple[run_facts.RunFacts, ...]
+    records: Records,
+    thresholds: dict[str, dict[str, float]] | None,
+    run: run_facts.RunFacts,
+    earlier: tuple[run_facts.RunFacts, ...],
 ) -> sources.Sources:
-    """Returns the paths of a run's artifacts."""
+    """Returns the paths of a run's artifacts; `thresholds` are those of its AnomalyGate."""
 
     def find(name: str, key: str) -> str | None:
         uri = records[name].outputs[key][0].uri if name in records else None
@@ -70,7 +76,7 @@ def make_sources(
         examples=find("Fer2013ExampleGen", "examples"),
         statistics=find("StatisticsGen", "statistics"),
         anomalies=find("ExampleValidator", "anomalies"),
-        thresholds=split_thresholds.THRESHOLDS,
+        thresholds=thresholds,
         model=str(run_record.find_model(trainer)) if find("Trainer", "model") else None,
         model_run=find("Trainer", "model_run"),
         predictions=find("Predictor", "predictions"),
@@ -80,6 +86,17 @@ def make_sources(
         run=run,
         earlier_runs=earlier,
     )
+
+
+def _read_thresholds(
+    output: output_folder.OutputFolder, run_id: str
+) -> dict[str, dict[str, float]] | None:
+    """Returns what a run's AnomalyGate held the splits to, None where it did not get there."""
+    with run_record.open_metadata(output) as handle:
+        gate = run_record.read_node(
+            handle.store, pipeline_config.PIPELINE_NAME, run_id, "AnomalyGate"
+        )
+    return gate and json.loads(gate.properties[anomaly_gate.THRESHOLDS_KEY])
 
 
 def count_evaluator_runs(output: output_folder.OutputFolder) -> int:

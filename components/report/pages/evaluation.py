@@ -142,6 +142,18 @@ def _list_mistakes(split: predictor_artifacts.PredictedSplit) -> list[dict[str, 
     ]
 
 
+def _describe_training(manifest: dict[str, Any]) -> list[str]:
+    """Returns what a reader must know of a training besides its data."""
+    found = []
+    if manifest["public_test_contaminated"]:
+        found.append("trained on PublicTest, too")
+    if start := manifest["warm_start"]:
+        found.append(f"began with the weights {start['name']}")
+    if teachers := manifest["teachers"]:
+        found.append(f"taught by {', '.join(teacher['name'] for teacher in teachers)}")
+    return found
+
+
 def _list_published(
     sources: report_sources.Sources, measured: figures.Figures
 ) -> list[dict[str, Any]] | None:
@@ -149,7 +161,7 @@ def _list_published(
     manifest = sources.manifest
     if manifest is None or manifest["data_md5"] not in fer2013.KAGGLE_MD5:
         return None
-    obtained = "PrivateTest, {}, no weights of others, no other data"
+    obtained = "; ".join(("PrivateTest, {}", *_describe_training(manifest)))
     of_this = [
         published.Published(
             f"this model ({views})",

@@ -22,7 +22,14 @@ def collect(sources: report_sources.Sources) -> dict[str, Any]:
         "failed_gates": _list_failed_gates(sources),
         "failure": run.failure if run else None,
         "log": run.log if run else None,
-        "run": run and {"id": run.run_id, "started": run.started, "ended": run.ended},
+        "run": run
+        and {
+            "id": run.run_id,
+            "profile": run.profile,
+            "commit": run.commit,
+            "started": run.started,
+            "ended": run.ended,
+        },
         "data": {
             "md5": data_md5,
             "kaggle_name": fer2013.KAGGLE_MD5.get(data_md5),

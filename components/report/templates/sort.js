@@ -10,10 +10,17 @@ for (const table of document.querySelectorAll("table.sortable")) {
       headers.forEach((other) => other.removeAttribute("aria-sort"));
       header.setAttribute("aria-sort", order);
       const read = (row) => row.cells[column].textContent.trim();
-      const number = (text) => parseFloat(text.replace(/,/g, ""));
+      // Dates and ids begin with digits: only what is a number as a whole, or an empty cell, counts.
+      const number = (text) => {
+        const found = text.replace(/,/g, "").match(/^([+-]?[0-9.]+(e[+-]?[0-9]+)?)( ?%| M)?$/);
+        return found ? Number(found[1]) : text === "" ? -Infinity : NaN;
+      };
       const rows = [...table.tBodies[0].rows].sort((a, b) => {
-        const difference = number(read(a)) - number(read(b));
-        const compared = Number.isNaN(difference) ? read(a).localeCompare(read(b)) : difference;
+        const [one, other] = [number(read(a)), number(read(b))];
+        const compared =
+          Number.isNaN(one) || Number.isNaN(other)
+            ? read(a).localeCompare(read(b))
+            : one === other ? 0 : one - other;
         return order === "ascending" ? compared : -compared;
       });
       table.tBodies[0].append(...rows);
