@@ -24,6 +24,7 @@ setuptools.setup(
     package_dir={"muwnet_fer": "."},
     packages=["muwnet_fer", *(f"muwnet_fer.{folder}" for folder in FOLDERS)],
     package_data={
+        "muwnet_fer": ["py.typed"],
         "muwnet_fer.components.report": ["templates/*"],
         "muwnet_fer.data": ["schema.pbtxt"],
         "muwnet_fer.serving": ["apis.binpb"],

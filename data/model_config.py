@@ -73,8 +73,8 @@ def label_pushed(
       server_config_class: ModelServerConfig.
       version: its folder.
       poll_seconds: how often servers look at the file. Where the label moves, it waits for twice
-        as long between the two steps; servers that are still loading then refuse the second one
-        until they are done.
+        as long between the two steps. A server that was busy all that time sees the second one
+        alone and refuses it: pushing, or `muwnet-fer promote`, takes both steps again.
 
     Raises: see `read`.
     """

@@ -54,6 +54,9 @@ _ERRORS = {
     grpc.StatusCode.OUT_OF_RANGE: RequestRefusedError,
     grpc.StatusCode.RESOURCE_EXHAUSTED: RequestRefusedError,
 }
+# Of grpc.server with more calls than its maximum_concurrent_rpcs: RESOURCE_EXHAUSTED, as a message
+# that is too large.
+_TOO_MANY_CALLS = "Concurrent RPC limit exceeded!"
 
 
 class EmotionClient:
@@ -134,6 +137,8 @@ class EmotionClient:
             return prediction.predict(images, self._run)
         except grpc.RpcError as error:
             kind = _ERRORS.get(error.code(), ServerError)
+            if error.details() == _TOO_MANY_CALLS:
+                kind = ServerUnavailableError
             raise kind(self._describe(f"{error.code().name}: {error.details()}")) from error
         except (prediction.PredictionError, tensors.TensorError) as error:
             raise ServerError(self._describe(str(error))) from error

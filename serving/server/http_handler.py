@@ -67,6 +67,7 @@ class Context:
 
     service: server_service.Service
     max_body_bytes: int
+    max_under_way: int  # requests whose bodies are kept: more are told to come back
     workers: Workers  # for requests, which mostly wait for their batch
     picture_workers: Workers  # for the search for faces, which takes a processor each
     is_draining: bool = False
@@ -92,6 +93,12 @@ class Handler(tornado.web.RequestHandler):
         if self.context.is_draining:
             self.set_header("Connection", "close")
             raise errors.ServingError(grpc.StatusCode.UNAVAILABLE, "The server is stopping")
+        if (
+            self.request.method == "POST"
+            and len(self.context.under_way) > self.context.max_under_way
+        ):
+            self.set_header("Connection", "close")
+            raise errors.full_queue()
         length = self.request.headers.get("Content-Length", "0")
         self._check_size(int(length) if length.isdecimal() else 0)
 

@@ -59,6 +59,7 @@ class HttpServer:
         self._context = http_handler.Context(
             service,
             max_body_bytes,
+            2 * threads,
             http_handler.Workers("rest", threads, threads),
             http_handler.Workers("faces", processors, 4 * processors),
         )

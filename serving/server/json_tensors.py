@@ -239,7 +239,10 @@ def _name_type(value) -> str:
 
 def _quote(value) -> str:
     """Returns the head of a value, so that a message says what is wrong behind it."""
-    text = json.dumps(value)
+    try:
+        text = json.dumps(value)
+    except RecursionError:  # it writes fewer levels than it reads
+        text = "(nested too deeply)"
     return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "..."
 
 

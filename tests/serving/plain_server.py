@@ -60,10 +60,19 @@ def abort(code: grpc.StatusCode, details: str) -> Callable[[grpc.ServicerContext
 
 
 @contextlib.contextmanager
-def serve(handler: PredictHandler, address: str = "127.0.0.1:0", credentials=None) -> Iterator[str]:
+def serve(
+    handler: PredictHandler,
+    address: str = "127.0.0.1:0",
+    credentials=None,
+    most_calls: int | None = None,
+) -> Iterator[str]:
     """Yields the address of a server that is up, and ends it at once afterwards."""
     # No sharing of the port: where another server has it, this one must not start.
-    server = grpc.server(futures.ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
+    server = grpc.server(
+        futures.ThreadPoolExecutor(8),
+        options=[("grpc.so_reuseport", 0)],
+        maximum_concurrent_rpcs=most_calls,
+    )
     server.add_generic_rpc_handlers([handler])
     if credentials:
         port = server.add_secure_port(address, credentials)

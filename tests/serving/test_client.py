@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from muwnet_fer.data import fer2013
 from muwnet_fer.serving import client, local_model, prediction
+from muwnet_fer.tests import commands
 from muwnet_fer.tests.serving import plain_server, server_process
 
 CONFIG = """model_config_list {{ config {{
@@ -313,6 +314,43 @@ def test_server_that_is_gone_and_back_is_found_again(handler, client_faces, expe
                     break
                 except client.ServerUnavailableError:
                     assert time.monotonic() < deadline
+
+
+def test_server_that_was_killed_is_found_again_by_the_retries(
+    client_model_dir, client_faces, expected
+):
+    port = str(portpicker.pick_unused_port())
+    options = ("--model-dir", client_model_dir / "1", "--no-rest")
+    arguments = ("muwnet-fer", "serve", "--port", port, *options)
+    with client.EmotionClient(f"127.0.0.1:{port}", retry_for=60, deadline=120) as emotions:
+        with concurrent.futures.ThreadPoolExecutor() as threads:
+            for _ in range(2):
+                process = commands.start_command(*arguments, cwd=client_model_dir)
+                try:
+                    pending = threads.submit(emotions.predict, client_faces)
+                    assert_predicted(pending.result(100), expected)
+                finally:
+                    process.kill()
+                    process.wait(30)
+
+
+def test_a_server_with_more_calls_than_it_takes_is_unavailable(handler, client_faces, expected):
+    asked, may_answer = threading.Event(), threading.Event()
+
+    def wait(context):
+        asked.set()
+        may_answer.wait(30)
+
+    handler.faults.append(wait)
+    with plain_server.serve(handler, most_calls=1) as address:
+        with client.EmotionClient(address) as emotions:
+            with concurrent.futures.ThreadPoolExecutor() as threads:
+                first = threads.submit(emotions.predict, client_faces)
+                assert asked.wait(30)
+                with pytest.raises(client.ServerUnavailableError, match="Concurrent RPC limit"):
+                    emotions.predict(client_faces)
+                may_answer.set()
+                assert_predicted(first.result(), expected)
 
 
 # === The connection ===

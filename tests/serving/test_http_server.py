@@ -1,6 +1,7 @@
 """The REST port beside TensorFlow Serving's forms: metrics, bounds, batches, TLS, the end."""
 
 import concurrent.futures
+import contextlib
 import signal
 import socket
 import ssl
@@ -227,10 +228,36 @@ def test_more_requests_than_may_wait_are_told_to_come_back(base_path, server_fac
     assert refused == {"The batch scheduling queue to which this task was submitted is full"}
 
 
+def test_bodies_that_are_kept_at_once_are_bounded(base_path, server_faces):
+    faces = {"signature_name": "predict_faces", "instances": server_faces[:1].tolist()}
+    head = b"POST /v1/models/muwnet:predict HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\n{"
+    options = ("--model-dir", base_path, "--max-queue", "1")
+    with server_process.serve(*options, cwd=base_path) as server:
+        host, _, port = server.rest.removeprefix("http://").rpartition(":")
+        with contextlib.ExitStack() as connections:
+            for _ in range(18):
+                connection = socket.create_connection((host, int(port)), timeout=DEADLINE)
+                connections.enter_context(connection).sendall(head)
+            server_process.wait_until(lambda: post(server, faces).status_code == 503)
+            assert requests.get(f"{server.rest}/v1/models/muwnet", timeout=DEADLINE).ok
+        server_process.wait_until(lambda: post(server, faces).status_code == 200)
+
+
+def test_what_is_nested_as_deep_as_python_reads_is_a_clients_fault(server):
+    for depth in range(900, 1000, 5):
+        nested = "[" * depth + '"x"' + "]" * depth
+        data = '{"signature_name": "predict_faces", "instances": ' + nested + "}"
+        response = requests.post(
+            f"{server.rest}/v1/models/muwnet:predict", data=data, timeout=DEADLINE
+        )
+        assert response.status_code == 400, depth
+
+
 def test_clients_that_leave_early_are_forgotten(server, server_faces):
     faces = {"signature_name": "predict_faces", "instances": server_faces[:1].tolist()}
     body = requests.Request("POST", server.rest, json=faces).prepare().body
-    head = f"POST /v1/models/muwnet:predict HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n"
+    request = "POST /v1/models/muwnet:predict HTTP/1.1\r\nHost: here"
+    head = f"{request}\r\nContent-Length: {len(body)}\r\n\r\n"
     host, _, port = server.rest.removeprefix("http://").rpartition(":")
     for length in (0, 100, len(body)):  # of the body, before the connection is closed
         for _ in range(20):
