@@ -3,7 +3,8 @@
     make soak
     python tests/benchmarks/soak.py [--seconds S]
 
-Exits with 1 where a request failed or came late, or the server's memory grew by more than 2 %.
+Exits with 1 where a request failed or came late, a version was not served, or the server's memory
+grew by more than 2 %.
 """
 
 import argparse
@@ -40,7 +41,9 @@ def main() -> None:
     )
     for failure in done.failures[:10]:
         print(failure)
-    sys.exit(bool(done.failures or done.late or done.growth > MOST_GROWTH * level))
+    grown = done.growth > MOST_GROWTH * level
+    missing = done.versions < seconds // PUSH_SECONDS - 1
+    sys.exit(bool(done.failures or done.late or grown or missing))
 
 
 if __name__ == "__main__":

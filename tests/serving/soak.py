@@ -89,8 +89,8 @@ def run(
             late += started - due > 1
             try:
                 emotions.predict([faces[number % len(faces)]])
-            except client.ServerError as error:
-                failures.append(str(error))
+            except Exception as error:  # whatever it is, the request has failed
+                failures.append(f"{type(error).__name__}: {error}")
             milliseconds.append(1000 * (time.monotonic() - started))
 
         others = [threading.Thread(target=push), threading.Thread(target=watch)]
