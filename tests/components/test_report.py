@@ -14,6 +14,7 @@ from muwnet_fer.components.report import duplicates, run_facts, site
 from muwnet_fer.components.report import sources as report_sources
 from muwnet_fer.components.report.pages import evaluation, model_card, training
 from muwnet_fer.data import fer2013
+from muwnet_fer.pipeline import output_folder, run_list
 from muwnet_fer.tests.components import conftest as made
 
 PREDICTIONS = made.make_predictions(seed=1, accuracy=0.7)
@@ -48,6 +49,35 @@ def test_figures_equal_scikit_learns(sources):
         sklearn_metrics.top_k_accuracy_score(labels, PREDICTIONS.probabilities, k=2)
     )
     assert facts["confusion"] == sklearn_metrics.confusion_matrix(labels, guesses).tolist()
+
+
+def test_the_pages_tables_hold_scikit_learns_figures(sources, tmp_path):
+    site.write(sources, tmp_path / "site")
+    page = (tmp_path / "site" / "evaluation.html").read_text()
+    labels, guesses = PREDICTIONS.labels, PREDICTIONS.probabilities.argmax(axis=1)
+    matrix = sklearn_metrics.confusion_matrix(labels, guesses)
+    figures = sklearn_metrics.precision_recall_fscore_support(labels, guesses, zero_division=0)
+    for label, emotion in enumerate(fer2013.EMOTIONS):
+        found = re.findall(rf'<tr><th scope="row">{emotion}</th>(.*?)</tr>', page, re.S)
+        rows = [re.findall(r"<td[^>]*>([\d.,]+)", cells) for cells in found]
+        assert [str(count) for count in matrix[label]] in rows
+        expected = [str(figures[3][label]), *(f"{figure[label]:.3f}" for figure in figures[:3])]
+        assert expected in [row[:4] for row in rows]
+
+
+def test_what_a_training_used_besides_its_data_stands_beside_its_accuracy(write_sources):
+    def describe(**changes):
+        published = evaluation.collect(write_sources(PREDICTIONS, **changes))["published"]
+        return {of["obtained"] for of in published if of["this"]}
+
+    assert describe() == {"PrivateTest, one view", "PrivateTest, ten views"}
+    named = {"name": "others", "sha256": "0"}
+    changes = {"public_test_contaminated": True, "warm_start": named, "teachers": [named, named]}
+    assert describe(**changes) == {
+        f"PrivateTest, {views}; trained on PublicTest, too; began with the weights others; "
+        "taught by others, others"
+        for views in ("one view", "ten views")
+    }
 
 
 def test_slices_have_the_accuracy_of_their_rows(sources):
@@ -264,3 +294,13 @@ def test_facts_that_are_none_are_named(tmp_path, content):
     (tmp_path / run_facts.FILE_NAME).write_text(content)
     with pytest.raises(ValueError, match=r"expected .*run\.json to hold the facts of a run"):
         run_facts.read(tmp_path)
+
+
+def test_one_damaged_file_does_not_hide_the_other_runs(tmp_path):
+    output = output_folder.OutputFolder(tmp_path)
+    run = made.make_run(1)
+    run_facts.write(run, output.runs / run.run_id)
+    (output.runs / "damaged").mkdir()
+    (output.runs / "damaged" / run_facts.FILE_NAME).write_text("{")
+    with pytest.warns(UserWarning, match=r"expected .*damaged/run\.json to hold"):
+        assert run_list.read(output) == [run]
