@@ -17,8 +17,10 @@ import tempfile
 import cv2
 import numpy as np
 
+from muwnet_fer.pipeline import served_model
 from muwnet_fer.serving import webcam, webcam_loop
 from muwnet_fer.tests import commands
+from muwnet_fer.tests.benchmarks import serving
 from muwnet_fer.tests.serving import videos
 
 SIZE = (640, 480)
@@ -79,13 +81,25 @@ def count_per_minute(summary: webcam_loop.Summary) -> float:
     return 60 * summary.label_changes / summary.source_seconds
 
 
+def is_model_at_hand() -> bool:
+    """Returns whether `muwnet-fer serve` has a model where none is named."""
+    try:
+        served_model.choose_model_dir()
+    except served_model.NoModelError:
+        return False
+    return True
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model-dir", type=pathlib.Path)
     model_dir = parser.parse_args().model_dir
-    arguments = [] if model_dir is None else ["--model-dir", str(model_dir.absolute())]
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
+        if model_dir is None and not is_model_at_hand():
+            print("no trained model: an untrained one, whose label changes tell nothing")
+            model_dir = serving.export_cpu(folder / "model")
+        arguments = [] if model_dir is None else ["--model-dir", str(model_dir.absolute())]
         film = folder / "film.mp4"
         shown = write_film(film)
         process, server = start_server(arguments, pathlib.Path.cwd())
