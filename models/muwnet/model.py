@@ -59,10 +59,10 @@ def scale_down(model: keras.Model, size: int) -> keras.Model:
       size: side in pixels to which the augmented faces are scaled.
     """
     resize = keras.layers.Resizing(size, size, name="phase_resize")
-    stages = [layer.name for layer in model.layers if layer.name.startswith("stage")]
+    first = next(layer for layer in model.layers if layer.name.startswith("stage"))
 
     def call(layer, *args, **kwargs):
-        if layer.name == stages[0]:
+        if layer is first:
             args = (resize(args[0]), *args[1:])
         return layer(*args, **kwargs)
 
