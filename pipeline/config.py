@@ -69,6 +69,7 @@ class PipelineConfig:
     profile: profiles.Profile
     warm_start: NamedWeights | None = None
     teachers: tuple[NamedWeights, ...] = ()
+    max_bad_rows: int = 0  # of which `data` holds no more
 
     @property
     def data_links(self) -> pathlib.Path:
@@ -189,6 +190,7 @@ def make_config(
         chosen,
         start and start.named,
         tuple(teacher.named for teacher in taught_by),
+        max_bad_rows,
     )
 
 

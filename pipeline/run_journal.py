@@ -40,6 +40,7 @@ class RunJournal:
                 data_name=data.kaggle_name,
                 row_counts=data.row_counts,
                 bad_rows=data.bad_rows,
+                max_bad_rows=self._config.max_bad_rows,
                 commit=manifest.read_commit(),
                 log=str(self._log),
             )

@@ -39,9 +39,8 @@ def read_sources(
     """Returns what there is of a run; see `write`."""
     runs = run_list.read(output)
     run = run_list.find(runs, run_id)
-    earlier = tuple(facts for facts in runs if facts.started < run.started)
     thresholds = _read_thresholds(output, run.run_id)
-    found = make_sources(read_records(output, run.run_id), thresholds, run, earlier)
+    found = make_sources(read_records(output, run.run_id), thresholds, run, tuple(runs))
     if compared_id is None:
         return found
     return dataclasses.replace(found, compared=read_sources(output, compared_id))
@@ -61,7 +60,7 @@ def make_sources(
     records: Records,
     thresholds: dict[str, dict[str, float]] | None,
     run: run_facts.RunFacts,
-    earlier: tuple[run_facts.RunFacts, ...],
+    runs: tuple[run_facts.RunFacts, ...],
 ) -> sources.Sources:
     """Returns the paths of a run's artifacts; `thresholds` are those of its AnomalyGate."""
 
@@ -84,7 +83,7 @@ def make_sources(
         blessed=run_record.find_blessed(evaluator) if evaluator else None,
         pushed_version=run_record.find_version(pusher) if pusher else None,
         run=run,
-        earlier_runs=earlier,
+        runs=runs,
     )
 
 

@@ -13,12 +13,12 @@ FIGURES = ("accuracy", *(f"f1_{emotion}" for emotion in fer2013.EMOTIONS))
 
 @dataclasses.dataclass(frozen=True)
 class ModelGate:
-    """One gated figure of private_test; `blessed` is that of the latest other blessed model, None
-    where there was none to compare with.
+    """One gated figure of private_test, `value` None where TFMA did not measure it; `blessed` is
+    that of the latest other blessed model, None where there was none to compare with.
     """
 
     figure: str  # of FIGURES
-    value: float
+    value: float | None
     floor: float
     blessed: float | None
     largest_fall: float | None
@@ -31,17 +31,19 @@ class ModelGate:
     @property
     def reaches_floor(self) -> bool:
         """True where the figure is high enough by itself."""
-        return self.value >= self.floor
+        return self.value is not None and self.value >= self.floor
 
     @property
     def change(self) -> float | None:
         """The figure minus the blessed model's."""
-        return None if self.blessed is None else self.value - self.blessed
+        return None if None in (self.value, self.blessed) else self.value - self.blessed
 
     @property
     def holds(self) -> bool:
         """True where the figure did not fall too far."""
-        return self.largest_fall is None or self.change >= -self.largest_fall
+        if self.largest_fall is None:
+            return True
+        return self.change is not None and self.change >= -self.largest_fall
 
 
 def read(evaluation_uri: str) -> list[ModelGate]:
@@ -59,7 +61,7 @@ def read(evaluation_uri: str) -> list[ModelGate]:
         gates.append(
             ModelGate(
                 figure,
-                candidate[figure],
+                candidate.get(figure),
                 threshold.value_threshold.lower_bound.value,
                 baseline.get(figure),
                 -threshold.change_threshold.absolute.value if falls else None,

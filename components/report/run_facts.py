@@ -33,8 +33,9 @@ class RunFacts:
     data_md5: str
     data_name: str | None  # Kaggle's name of the file, None for others
     row_counts: dict[str, int]  # by split
-    bad_rows: int
+    bad_rows: int  # set aside
     commit: str | None
+    max_bad_rows: int | None = None  # more of them end a run; None of a run that did not say
     components: tuple[ComponentFacts, ...] = ()
     ended: str | None = None
     exit_code: int | None = None

@@ -37,7 +37,7 @@ class Sources:
     pushed_version: str | None = None
     # Only where the local runner writes the report: ML Metadata keeps neither times nor failures.
     run: run_facts.RunFacts | None = None
-    earlier_runs: tuple[run_facts.RunFacts, ...] = ()
+    runs: tuple[run_facts.RunFacts, ...] = ()  # of the output folder, oldest first, this one too
     compared: "Sources | None" = None  # another run of the same data, with which to compare
 
     @functools.cached_property

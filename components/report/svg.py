@@ -55,7 +55,7 @@ def style():
 
 
 def render(plot: figure.Figure, alternative: str) -> markupsafe.Markup:
-    """Returns an `svg` element that scales with the page.
+    """Returns an `svg` element that scales with the page, and scrolls where that is too narrow.
 
     Args:
       alternative: what the plot says, for those who do not see it.
@@ -81,4 +81,4 @@ def render(plot: figure.Figure, alternative: str) -> markupsafe.Markup:
         count=1,
     )
     # Matplotlib escapes what it writes, and the label is escaped above.
-    return markupsafe.Markup(text)  # noqa: S704
+    return markupsafe.Markup(f'<div class="scroll" tabindex="0">{text}</div>')  # noqa: S704

@@ -8,7 +8,8 @@ from muwnet_fer.components.report import svg
 
 
 def draw_curve(facts: dict[str, Any], name: str) -> markupsafe.Markup:
-    """Draws accuracy or loss of both splits, with resumes, learning-rate drops and the best epoch.
+    """Draws accuracy or loss of both splits, with resumes, learning-rate drops, changes of the
+    faces' size and the best epoch.
 
     Args:
       facts: as pages.training.collect returns them.
@@ -62,11 +63,12 @@ def draw_learning_rate(facts: dict[str, Any]) -> markupsafe.Markup:
 def _mark(axes, facts: dict[str, Any]) -> None:
     """Draws upright lines at what happened."""
     axes.axvline(facts["best_epoch"], color=svg.SERIES[2], linewidth=1, label="best epoch")
-    for key, label, style in (
-        ("resumed_after", "resumed", ":"),
-        ("drops", "learning rate lowered", "--"),
+    for epochs, label, style in (
+        (facts["resumed_after"], "resumed", ":"),
+        (facts["drops"], "learning rate lowered", "--"),
+        ([of["from_epoch"] for of in facts["sizes"][1:]], "faces of another size", "-."),
     ):
-        for number, epoch in enumerate(facts[key]):
+        for number, epoch in enumerate(epochs):
             axes.axvline(
                 epoch,
                 color=svg.FOREGROUND,

@@ -160,6 +160,13 @@ def test_training_says_when_the_learning_rate_fell_and_where_it_resumed(sources)
     assert [of["epoch"] for of in facts["epochs"]] == [1, 2, 3]
 
 
+def test_training_says_of_what_size_the_faces_were(write_sources, tiny_config):
+    phases = [{"epochs": 2, "input_size": 32}, {"epochs": 1, "input_size": None}, {"epochs": 4}]
+    muwnet = {**dataclasses.asdict(tiny_config), "phases": phases}
+    sizes = training.collect(write_sources(PREDICTIONS, muwnet=muwnet))["sizes"]
+    assert sizes == [{"size": 32, "from_epoch": 1}, {"size": 48, "from_epoch": 3}]
+
+
 def test_a_smooth_way_down_is_no_fall_of_the_learning_rate():
     rates = [0.05 + 0.05 * np.cos(np.pi * epoch / 80) for epoch in range(80)]
     assert training._find_drops(rates) == []
@@ -222,7 +229,7 @@ def test_what_comes_from_outside_is_escaped(write_sources, tmp_path):
     sources = dataclasses.replace(
         sources,
         run=run,
-        earlier_runs=(earlier,),
+        runs=(earlier, run),
         pushed_version=HOSTILE,
         compared=dataclasses.replace(sources, run=earlier),
     )
@@ -234,6 +241,21 @@ def test_what_comes_from_outside_is_escaped(write_sources, tmp_path):
     _, front, card = (tmp_path / "site" / "MODEL_CARD.md").read_text().split("---\n", 2)
     assert yaml.safe_load(front)["model-index"][0]["name"] == f"muwnet-{HOSTILE}"
     assert "<script>" not in card
+
+
+def test_a_report_about_any_run_lists_all_runs(sources, tmp_path):
+    runs = tuple(made.make_run(number) for number in range(3))
+    site.write(dataclasses.replace(sources, run=runs[1], runs=runs), tmp_path / "site")
+    page = (tmp_path / "site" / "history.html").read_text()
+    places = [page.index(f'<th scope="row">{run.run_id}') for run in runs]
+    assert places == sorted(places, reverse=True)
+
+
+def test_gates_begin_with_the_rows_set_aside(sources, tmp_path):
+    run = made.make_run(1, bad_rows=3, max_bad_rows=1_200)
+    site.write(dataclasses.replace(sources, run=run, runs=(run,)), tmp_path / "site")
+    page = (tmp_path / "site" / "gates.html").read_text()
+    assert '<th scope="row">rows set aside</th><td>3</td><td>1,200</td>' in page
 
 
 def test_the_earlier_site_stays_where_a_page_fails(sources, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from sklearn import metrics as sklearn_metrics
 
 from muwnet_fer.components.report import paired, site
 from muwnet_fer.components.report.pages import comparison
+from muwnet_fer.tests import chromium
 from muwnet_fer.tests.components import conftest as made
 
 FIRST = made.make_predictions(seed=1, accuracy=0.6)
@@ -87,15 +88,35 @@ def test_a_run_without_predictions_is_refused(write_sources):
         comparison.collect(dataclasses.replace(write_sources(SECOND), compared=first))
 
 
-def test_the_page_shows_faces_and_runs(write_sources, tmp_path):
-    second = dataclasses.replace(
+@pytest.fixture
+def compared(write_sources):
+    return dataclasses.replace(
         write_sources(SECOND),
         run=made.make_run(2),
         compared=dataclasses.replace(write_sources(FIRST), run=made.make_run(1)),
     )
-    site.write(second, tmp_path / "site")
+
+
+def test_the_page_shows_faces_and_runs(compared, tmp_path):
+    site.write(compared, tmp_path / "site")
     page = (tmp_path / "site" / "comparison.html").read_text()
     assert made.make_run(1).run_id in page
-    (face, *_) = comparison.collect(second)["disagreements"]["mended"]
+    (face, *_) = comparison.collect(compared)["disagreements"]["mended"]
     assert f"row {face['row']}" in page
     assert 'href="comparison.html"' in (tmp_path / "site" / "index.html").read_text()
+
+
+@chromium.needed
+@pytest.mark.parametrize("size", chromium.SIZES)
+def test_differences_in_a_browser(compared, tmp_path, size):
+    site.write(compared, tmp_path / "site")
+    url = (tmp_path / "site" / "comparison.html").as_uri()
+    with chromium.open_page(url, size=size) as page:
+        chromium.check_width(page)
+        chromium.keep(page, f"comparison-{size}")
+        faces = page.locator(".faces img")
+        assert faces.count() > 2
+        for face in faces.all():
+            assert face.evaluate("image => image.complete && image.naturalWidth > 0")
+            assert "row" in face.get_attribute("alt")
+        assert page.locator("svg.plot").bounding_box()["width"] >= 400

@@ -16,6 +16,7 @@ TITLE = "Gates"
 def collect(sources: report_sources.Sources) -> dict[str, Any]:
     """Returns a list of findings for each gate, None for those that the run did not get to."""
     return {
+        "rows": _describe_bad_rows(sources),
         "schema": list_anomalies(sources),
         "splits": list_split_checks(sources),
         "evaluation": _list_model_gates(sources),
@@ -25,6 +26,18 @@ def collect(sources: report_sources.Sources) -> dict[str, Any]:
 def draw(sources: report_sources.Sources, facts: dict[str, Any]) -> dict[str, markupsafe.Markup]:
     """Returns the page's plots by name: none."""
     return {}
+
+
+def _describe_bad_rows(sources: report_sources.Sources) -> dict[str, Any] | None:
+    """Returns how many rows were set aside; a run of more than at most does not begin."""
+    run = sources.run
+    if run is None or run.max_bad_rows is None:
+        return None
+    return {
+        "set_aside": run.bad_rows,
+        "at_most": run.max_bad_rows,
+        "passed": run.bad_rows <= run.max_bad_rows,
+    }
 
 
 def list_anomalies(sources: report_sources.Sources) -> list[dict[str, Any]] | None:

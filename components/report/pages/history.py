@@ -29,7 +29,7 @@ def collect(sources: report_sources.Sources) -> dict[str, Any]:
                 "macro_f1": run.figures and run.figures["macro_f1"],
                 "version": run.version,
             }
-            for run in (sources.run, *reversed(sources.earlier_runs))
+            for run in reversed(sources.runs)
         ]
     }
 

@@ -34,6 +34,7 @@ def collect(sources: report_sources.Sources) -> dict[str, Any]:
         "contaminated": manifest["public_test_contaminated"],
         "resumed_after": manifest["resumed_after"],
         "drops": _find_drops(history["learning_rate"]),
+        "sizes": _list_sizes(manifest["muwnet"]),
         "seconds": seconds,
         "images_per_second": count * faces / seconds if seconds else None,
         "temperature": manifest["temperature"],
@@ -54,6 +55,17 @@ def draw(sources: report_sources.Sources, facts: dict[str, Any]) -> dict[str, ma
     plots = {name: training_plots.draw_curve(facts, name) for name in _CURVES}
     plots["learning_rate"] = training_plots.draw_learning_rate(facts)
     return plots
+
+
+def _list_sizes(muwnet: dict[str, Any]) -> list[dict[str, int]]:
+    """Returns the sides, in pixels, of the faces trained on, and the epoch that each began with."""
+    sizes, epoch = [], 1
+    for phase in muwnet["phases"]:
+        size = phase.get("input_size") or muwnet["input_size"]
+        if not sizes or sizes[-1]["size"] != size:
+            sizes.append({"size": size, "from_epoch": epoch})
+        epoch += phase["epochs"]
+    return sizes
 
 
 def _find_drops(rates: list[float]) -> list[int]:
