@@ -105,7 +105,7 @@ def _make_environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["thousands"] = lambda count: f"{count:,}"
+    environment.filters["thousands"] = lambda count: None if count is None else f"{count:,}"
     environment.filters["share"] = lambda share: None if share is None else f"{share:.3f}"
     environment.filters["interval"] = lambda found: f"{found['low']:.3f} to {found['high']:.3f}"
     environment.filters["md"] = model_card.escape
