@@ -38,7 +38,7 @@ from muwnet_fer.data import extras
     multiple=True,
     metavar="WEIGHTS",
     help="Weights that `cpu-long` and `lite` learn from, named as for --warm-start.  "
-    "[default: cpu-long of the package]",
+    "[default: cpu of the package]",
 )
 @click.option("--output", metavar="DIR", help="Where the run is kept.  [default: output/<lineage>]")
 @click.option("--to", metavar="COMPONENT", help="Ends after this component, such as Trainer.")

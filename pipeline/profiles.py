@@ -48,6 +48,21 @@ _FER2013_GATES = Gates(
     },
     largest_drop=_LARGEST_DROP,
 )
+# Measured on PrivateTest minus two standard errors: a network of this recipe that does worse is
+# ill (docs/accuracy.md, run 4).
+_CPU_GATES = Gates(
+    accuracy=0.673,
+    f1={
+        "angry": 0.593,
+        "disgust": 0.480,
+        "fear": 0.446,
+        "happy": 0.873,
+        "sad": 0.510,
+        "surprise": 0.736,
+        "neutral": 0.651,
+    },
+    largest_drop=_LARGEST_DROP,
+)
 _SAMPLE_GATES = Gates(0.60, dict.fromkeys(fer2013.EMOTIONS, 0.60), _LARGEST_DROP)
 # `smoke` trains too little for FER2013's floors: half of them tell a network from a coin.
 _SMOKE_OFF_SAMPLE_GATES = Gates(
@@ -68,20 +83,20 @@ PROFILES = {
             "2 minutes on 2 CPU cores with the sample",
             gates_off_sample=_SMOKE_OFF_SAMPLE_GATES,
         ),
-        Profile("cpu", muwnet_config.CPU, _FER2013_GATES, "2.5 hours on 2 CPU cores with FER2013"),
+        Profile("cpu", muwnet_config.CPU, _CPU_GATES, "2.5 hours on 2 CPU cores with FER2013"),
         Profile(
             "cpu-long",
             muwnet_config.CPU_LONG,
             _FER2013_GATES,
             "14 hours on 2 CPU cores with FER2013",
-            teachers=("cpu-long",),
+            teachers=("cpu",),
         ),
         Profile(
             "lite",
             muwnet_config.LITE,
             _FER2013_GATES,
             "2.5 hours on 2 CPU cores with FER2013",
-            teachers=("cpu-long",),
+            teachers=("cpu",),
         ),
         Profile("paper-1", muwnet_config.PAPER_1, _FER2013_GATES, _PAPER_TIME),
         Profile("paper-2", muwnet_config.PAPER_2, _FER2013_GATES, _PAPER_TIME),

@@ -22,11 +22,12 @@ def describe(output: output_folder.OutputFolder, run_id: str) -> str:
         ("code", f"commit {run.commit or 'unknown'}"),
     ]
     if manifest := found.manifest:
+        start = manifest["warm_start"]
         facts += [
             ("trained by", f"commit {manifest['commit']}, source {manifest['source_fingerprint']}"),
             ("profile", f"{manifest['profile']}, seed {manifest['seed']}"),
-            ("learnt from", ", ".join(manifest["teachers"]) or "no teacher"),
-            ("began with", manifest["warm_start"] or "random weights"),
+            ("learnt from", ", ".join(of["name"] for of in manifest["teachers"]) or "no teacher"),
+            ("began with", start["name"] if start else "random weights"),
         ]
     facts.append(("verdict", run_list.describe_end(run)))
     if run.failure:

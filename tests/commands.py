@@ -55,6 +55,13 @@ def copy_package(folder: pathlib.Path) -> pathlib.Path:
     return package
 
 
+def copy_package_without_weights(folder: pathlib.Path) -> pathlib.Path:
+    """The same without the trained weights, which are served where there is no other model."""
+    package = copy_package(folder)
+    shutil.rmtree(package / "models" / "muwnet" / "weights", ignore_errors=True)
+    return package
+
+
 def create_by_tfx(cwd: pathlib.Path, **environment: str) -> Command:
     """Creates the pipeline by TFX's own command, whose home is kept in `cwd`."""
     runner = ROOT / "pipeline" / "local_runner.py"

@@ -296,9 +296,11 @@ def test_tls(base_path, tmp_path, server_faces):
 
 
 def test_what_keeps_a_server_from_starting_is_said(base_path, tmp_path):
+    commands.copy_package_without_weights(tmp_path)
+
     def run(*arguments):
         command = ("muwnet-fer", "serve", "--port", "0", "--rest-port", "0", *arguments)
-        return commands.run_command(*command, cwd=tmp_path)
+        return commands.run_command(*command, cwd=tmp_path, PYTHONPATH=str(tmp_path))
 
     def expect(exit_code, message, *arguments):
         result = run(*arguments)

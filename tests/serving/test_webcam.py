@@ -168,10 +168,8 @@ def test_an_embedded_server_that_does_not_start_is_reported(video, tmp_path):
     if embedded.is_listening(embedded.DEFAULT_ADDRESS):
         pytest.skip(f"a server is at {embedded.DEFAULT_ADDRESS}")
     (tmp_path / "output").write_text("no folder")
-    (tmp_path / "muwnet_fer").mkdir()
-    result = run_webcam("--source", video, cwd=tmp_path)
-    if result.exit_code == 0:
-        pytest.skip("the package holds weights to serve")
+    commands.copy_package_without_weights(tmp_path)
+    result = run_webcam("--source", video, cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert result.exit_code == 1
     assert "expected `muwnet-fer serve` to start, got exit code" in result.output
     assert "Traceback" not in result.output

@@ -161,13 +161,13 @@ def _list_published(
     manifest = sources.manifest
     if manifest is None or manifest["data_md5"] not in fer2013.KAGGLE_MD5:
         return None
-    obtained = "; ".join(("PrivateTest, {}", *_describe_training(manifest)))
+    training = _describe_training(manifest)
     of_this = [
         published.Published(
             f"this model ({views})",
             100 * accuracy.value,
             manifest["parameters"],
-            obtained.format(views),
+            "; ".join((f"PrivateTest, {views}", *training)),
         )
         for views, accuracy in (
             ("one view", measured.accuracy),
