@@ -6,11 +6,10 @@ import tensorflow as tf
 
 from muwnet_fer.data import fer2013
 from muwnet_fer.data import source as data_source
-from muwnet_fer.models.muwnet import packaged_weights
+from muwnet_fer.models.muwnet import packaged_weights, weights_commands
 from muwnet_fer.pipeline import profiles
 
 LARGEST_FILE, LARGEST_TOGETHER = 7_000_000, 10_000_000  # bytes
-TOLERANCE = 0.0005  # make verify-weights'
 NAMES = packaged_weights.list_names()
 
 
@@ -56,4 +55,4 @@ def test_weights_reach_what_they_state(name, fer2013_csv):
         ]
     )
     stated = weights.manifest["figures"][fer2013.PUBLIC_TEST]["accuracy"]["value"]
-    assert (answers == labels).mean() == pytest.approx(stated, abs=TOLERANCE)
+    assert (answers == labels).mean() == pytest.approx(stated, abs=weights_commands.TOLERANCE)
