@@ -161,8 +161,8 @@ CPU = MuWNetConfig(
     optimizer="sgd",  # with the values below: the usual recipe of small residual networks
     learning_rate=0.1,
     schedule="cosine",
-    # An epoch of smaller faces takes less than half the time; the last ones, of low learning rates,
-    # suffice to get used to the full size.
+    # An epoch of smaller faces takes less than half the time, but so many of them cost accuracy
+    # (docs/accuracy.md, run 4).
     phases=(Phase(54, input_size=32), Phase(14)),
     # Shifts are milder than the paper's: FER2013's faces are registered, and the served ones cut
     # out by a detector.
