@@ -114,7 +114,6 @@ def serve(
         batches=batching.BatchingOptions(
             max_batch_size=bounds["max_batch_size"],
             timeout=bounds["batch_timeout"] / 1000,
-            parallel_runs=len(os.sched_getaffinity(0)),
         ),
         max_queue_size=bounds["max_queue"],
         max_message_bytes=bounds["max_message"] * 2**20,

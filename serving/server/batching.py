@@ -1,18 +1,15 @@
 """Concurrent requests of one version and signature become one run of the network.
 
-Threads of its own, as many as may run it at once, take what has queued up meanwhile, share it
-between them, run it and hand the results out. A lone request hence waits for nobody, and while
-batches run the next ones gather. A request of several faces is run by all threads together: on a
-CPU that is faster than one run whose operations share the cores.
+The first request runs itself, in its own thread: a lone one waits for nobody. Those that come
+meanwhile gather behind it; the first of them then runs them all as one batch, and so on. One batch
+runs at a time, and its operations share the cores.
 """
 
 import collections
 import dataclasses
-import math
 import threading
 import time
 from collections.abc import Callable
-from concurrent import futures
 
 import numpy as np
 
@@ -23,31 +20,33 @@ Arrays = dict[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class BatchingOptions:
-    """Bounds: rows a batch, seconds that a batch waits to fill up, rows a request, and batches that
-    are run at once.
-    """
+    """Bounds: rows a batch, seconds that a batch waits to fill up, and rows a request."""
 
     max_batch_size: int = 64
     timeout: float = 0.0
     max_request_size: int = 1024  # 16 times a batch: more would keep the others waiting
-    parallel_runs: int = 1
 
     def __post_init__(self):
-        counts = (self.max_batch_size, self.max_request_size, self.parallel_runs)
-        if min(counts) < 1 or self.timeout < 0:
+        if min(self.max_batch_size, self.max_request_size) < 1 or self.timeout < 0:
             raise ValueError(f"expected positive sizes and a timeout of at least 0, got {self}")
 
 
 class _Task:
-    """Rows in the queue; `finished` is set once there are outputs or an error."""
+    """Rows in the queue. `turn` is set once there are outputs or an error, or when it is for the
+    task's own thread to run the next batch.
+    """
 
     def __init__(self, rows: np.ndarray, deadline: float | None):
         self.rows = rows
         self.deadline = deadline
         self.queued_at = time.monotonic()
-        self.finished = threading.Event()
+        self.turn = threading.Event()
         self.outputs: Arrays | None = None
         self.error: errors.ServingError | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        return self.outputs is not None or self.error is not None
 
 
 class Batcher:
@@ -63,9 +62,7 @@ class Batcher:
         self._options = options
         self._changed = threading.Condition()
         self._queue: collections.deque[_Task] = collections.deque()
-        self._running = 0  # threads that take from the queue
-        self._busy = 0  # those of them that run a batch
-        self._threads = futures.ThreadPoolExecutor(options.parallel_runs, "batches")
+        self._is_busy = False  # a task has had its turn, whose batch is not over
 
     def submit(self, rows: np.ndarray, deadline: float | None = None) -> Arrays:
         """Returns the outputs of a request's rows, run in whatever batches.
@@ -80,65 +77,49 @@ class Batcher:
         """
         if len(rows) > self._options.max_request_size:
             raise errors.too_many_rows(len(rows), self._options.max_request_size)
-        parts = np.array_split(rows, min(len(rows), self._options.parallel_runs))
-        tasks = self._enqueue(parts, deadline)
-        if len(tasks) > 1 and any(task.error is not None for task in tasks):
-            tasks = self._enqueue([rows], deadline)  # whole: an error counts from its first row
-        for task in tasks:
-            if task.error is not None:
-                raise task.error
-        return _concatenate([task.outputs for task in tasks])
-
-    def _enqueue(self, parts: list[np.ndarray], deadline: float | None) -> list[_Task]:
-        """Returns a finished task for each part."""
-        tasks = [_Task(part, deadline) for part in parts]
+        task = _Task(rows, deadline)
         with self._changed:
-            self._queue.extend(tasks)
-            started = min(len(tasks), self._options.parallel_runs - self._running)
-            self._running += started
-            self._changed.notify_all()
-        for _ in range(started):
-            self._threads.submit(self._run_queue)
-        for task in tasks:
-            task.finished.wait()
-        return tasks
+            self._queue.append(task)
+            self._changed.notify()
+            if not self._is_busy:
+                self._is_busy = True
+                task.turn.set()
+        task.turn.wait()
+        if not task.is_finished:
+            self._run_queue()
+        if task.error is not None:
+            raise task.error
+        return task.outputs
 
     def _run_queue(self) -> None:
-        """Runs batches until nothing is queued."""
-        while batch := self._take():
-            try:
-                self._run_batch([task for task in batch if task.error is None])
-            except Exception as error:  # those who wait must get an answer
-                for task in batch:
-                    task.error = errors.from_tensorflow(error)
-            finally:
-                with self._changed:
-                    self._busy -= 1
-                for task in batch:
-                    task.finished.set()
+        """Runs the batch at the head of the queue; then the next task there has its turn."""
+        batch = self._take()
+        try:
+            self._run_batch([task for task in batch if task.error is None])
+        except Exception as error:  # those who wait must get an answer
+            for task in batch:
+                task.error = errors.from_tensorflow(error)
+        finally:
+            with self._changed:
+                if self._queue:
+                    self._queue[0].turn.set()
+                else:
+                    self._is_busy = False
+            for task in batch:
+                task.turn.set()
 
     def _take(self) -> list[_Task]:
-        """Takes a thread's share from the head of the queue, after the timeout at the latest: what
-        is queued is divided between the threads that run no batch.
-
-        Returns nothing where nothing is queued: the thread is over then.
-        """
+        """Takes a batch from the head of the queue, full or after the timeout."""
         limit = self._options.max_batch_size
         with self._changed:
-            while self._queue and (rows := sum(len(task.rows) for task in self._queue)) < limit:
+            while sum(len(task.rows) for task in self._queue) < limit:
                 remaining = self._queue[0].queued_at + self._options.timeout - time.monotonic()
                 if remaining <= 0:
                     break
                 self._changed.wait(remaining)
-            if not self._queue:
-                self._running -= 1
-                return []
-            idle = self._options.parallel_runs - self._busy
-            share = min(limit, math.ceil(rows / idle))
-            self._busy += 1
             batch = [self._queue.popleft()]
             count = len(batch[0].rows)
-            while self._queue and count + len(self._queue[0].rows) <= share:
+            while self._queue and count + len(self._queue[0].rows) <= limit:
                 batch.append(self._queue.popleft())
                 count += len(batch[-1].rows)
         now = time.monotonic()

@@ -123,7 +123,9 @@ class Handler(tornado.web.RequestHandler):
 
     def on_connection_close(self) -> None:
         """Called when the client went away before it."""
+        super().on_connection_close()
         self.context.under_way.discard(self)
+        self._chunks.clear()  # a body that waits for its end, which will not come
 
     def set_default_headers(self) -> None:
         """Called before each answer, errors included."""

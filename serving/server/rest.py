@@ -7,7 +7,9 @@ As tensorflow_serving/model_servers/http_rest_api_handler.cc (b6b8cca) and http_
 (21360c7); bodies are those of json_tensors.
 """
 
+import os
 import re
+import threading
 import time
 import urllib.parse
 
@@ -29,6 +31,8 @@ _LARGEST_VERSION = 2**63 - 1
 # tensorflow_serving/model_servers/server.h: http_timeout_in_ms.
 _DEADLINE = 30.0  # seconds
 _SIGNATURE_DEF = "signature_def"
+# JSON takes many times its length while it is read: no more bodies at once than there are cores.
+_READING = threading.Semaphore(os.cpu_count() or 1)
 
 
 class Models(http_handler.Handler):
@@ -80,13 +84,19 @@ def predict(service: server_service.Service, model_spec: apis.ModelSpec, body: b
     known_name = model_spec.name if service.manager.has_model(model_spec.name) else ""
     with metrics.observe_predict(known_name, metrics.REST):
         deadline = time.monotonic() + _DEADLINE
-        document = json_tensors.parse(body)
-        request = apis.PredictRequest(model_spec=model_spec)
-        request.model_spec.signature_name = _check_text(document.get("signature_name", ""))
-        dtypes = service.get_input_dtypes(request)
-        form = json_tensors.fill_inputs(document, dtypes, request)
+        with _READING:
+            request, form = _read_request(service, model_spec, body)
         response = service.predict(request, deadline)
         return json_tensors.format_response(response.outputs, form)
+
+
+def _read_request(service, model_spec, body) -> tuple[apis.PredictRequest, str]:
+    """Returns what a body asks for, and the form of the answer."""
+    document = json_tensors.parse(body)
+    request = apis.PredictRequest(model_spec=model_spec)
+    request.model_spec.signature_name = _check_text(document.get("signature_name", ""))
+    dtypes = service.get_input_dtypes(request)
+    return request, json_tensors.fill_inputs(document, dtypes, request)
 
 
 def get_status(service: server_service.Service, model_spec: apis.ModelSpec) -> dict:

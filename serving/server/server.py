@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Iterator
 
 import grpc
-import tensorflow as tf
 from grpc_health.v1 import health_pb2
 
 from muwnet_fer.serving.server import (
@@ -117,8 +116,6 @@ def run(
     Raises: see `start`.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    # Batches share the cores, not the operations of one batch (make bench-serving).
-    tf.config.threading.set_intra_op_parallelism_threads(1)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from concurrent import futures
 
 import grpc
 import numpy as np
@@ -174,46 +173,18 @@ def test_many_threads_get_their_own_answers():
         assert not thread.is_alive()
     assert wrong == []
     assert max(network.sizes) > 1
-    server_process.wait_until(lambda: not batcher._queue and not batcher._running)
+    server_process.wait_until(lambda: not batcher._queue and not batcher._is_busy)
 
 
-def test_threads_share_what_is_queued_and_a_request_of_several_faces():
-    network = Network()
-    together = threading.Barrier(2, timeout=20)  # breaks where one thread runs all
-
-    def run(rows):
-        together.wait()
-        return network(rows)
-
-    batcher = batching.Batcher(run, batching.BatchingOptions(parallel_runs=2))
-    np.testing.assert_array_equal(batcher.submit(np.arange(5.0))["doubled"], 2 * np.arange(5.0))
-    assert sorted(network.sizes) == [2, 3]
-
-
-def test_threads_that_run_no_batch_share_what_is_queued_equally():
-    network = Network()
-    together = threading.Barrier(2, timeout=20)  # a thread that is done would take from the rest
+def test_a_lone_request_is_run_by_its_own_thread():
+    threads = []
 
     def run(rows):
-        together.wait()
-        return network(rows)
-
-    batcher = batching.Batcher(run, batching.BatchingOptions(timeout=0.5, parallel_runs=2))
-    with futures.ThreadPoolExecutor(8) as threads:
-        list(threads.map(batcher.submit, np.ones((8, 1))))
-    assert sorted(network.sizes) == [4, 4]
-
-
-def test_an_error_counts_from_the_first_row_of_its_request():
-    def run(rows):
-        if (rows < 0).any():
-            position = int((rows < 0).argmax())
-            raise tf.errors.InvalidArgumentError(None, None, f"negative [{position}]")
+        threads.append(threading.current_thread())
         return {"rows": rows}
 
-    batcher = batching.Batcher(run, batching.BatchingOptions(parallel_runs=2))
-    with pytest.raises(errors.ServingError, match=r"negative \[5\]"):
-        batcher.submit(np.array([1.0, 1, 1, 1, 1, -1, 1, 1]))
+    batching.Batcher(run, batching.BatchingOptions()).submit(np.ones(1))
+    assert threads == [threading.current_thread()]
 
 
 @pytest.mark.parametrize("bounds", [{"max_batch_size": 0}, {"timeout": -1}])
