@@ -36,8 +36,6 @@ COMPONENTS = (
 )
 SAMPLE_LINEAGE, FER2013_LINEAGE = "sample", "fer2013"
 SAMPLE_ROWS, SAMPLE_SEED = 3500, 1
-# Of the profile's learning rate: by all of it, the first epochs would undo what was learnt.
-WARM_START_RATE = 0.1
 _SUFFIXES = re.compile(r"(\.csv|\.tar|\.gz|\.tgz|\.zip)+$", re.IGNORECASE)
 
 
@@ -153,7 +151,7 @@ def make_config(
       private_fraction: share of a folder's `test` that becomes private_test.
       max_bad_rows: how many bad rows are set aside at most.
       warm_start: weights that the training starts from, see packaged_weights.read; its learning
-        rate is then WARM_START_RATE of the profile's.
+        rate is then the profile's `warm_start_rate` of its own.
       teachers: weights that a profile with distillation learns from, in place of its own ones.
 
     Raises:
@@ -230,7 +228,7 @@ def _slow_down(profile: profiles.Profile, start: _FoundWeights) -> profiles.Prof
             f"--warm-start: expected weights of the network of profile {profile.name!r}, got "
             f"others in {start.named.name}: {'; '.join(differences)}"
         )
-    rate = profile.muwnet.learning_rate * WARM_START_RATE
+    rate = profile.muwnet.learning_rate * profile.warm_start_rate
     muwnet = dataclasses.replace(profile.muwnet, learning_rate=rate)
     return dataclasses.replace(profile, muwnet=muwnet)
 

@@ -26,6 +26,9 @@ class Profile:
     gates: Gates
     expected_time: str
     teachers: tuple[str, ...] = ()  # packaged weights that it learns from
+    # Share of the learning rate with which it goes on from given weights: for fine-tuning on one's
+    # own faces, small enough to keep what they know.
+    warm_start_rate: float = 0.1
     gates_off_sample: Gates | None = None  # where `gates` are meant for the drawn sample alone
 
 
@@ -90,6 +93,7 @@ PROFILES = {
             _FER2013_GATES,
             "2 hours a part on 2 CPU cores with FER2013",
             teachers=("cpu",),
+            warm_start_rate=0.5,  # high enough to leave where the part before ended
         ),
         Profile(
             "lite",

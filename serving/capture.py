@@ -49,6 +49,7 @@ class Capture:
         self._stopping = threading.Event()
         self._paused = threading.Event()
         self._is_started = self._finished = False
+        self._error: Exception | None = None  # that ended the thread
         self._started = 0.0  # time.monotonic() of the source's time 0
 
     def __enter__(self) -> "Capture":
@@ -76,7 +77,11 @@ class Capture:
             return self._finished and self._slot is None
 
     def take(self, timeout: float) -> Frame | None:
-        """Returns the newest frame, waiting up to `timeout` seconds for one; None without."""
+        """Returns the newest frame, waiting up to `timeout` seconds for one; None without.
+
+        Raises:
+          video_source.SourceError: where reading failed for good.
+        """
         if not self._is_started:
             self._is_started = True
             self._thread.start()
@@ -84,7 +89,11 @@ class Capture:
             self._changed.wait_for(lambda: self._slot or self._finished, timeout)
             frame, self._slot = self._slot, None
             self._changed.notify_all()
-            return frame
+        if frame is None and self._error is not None:
+            raise video_source.SourceError(
+                f"expected {self.source.name} to go on, got {self._error}"
+            ) from self._error
+        return frame
 
     def pause(self, paused: bool) -> None:
         """Halts a file, or skips what a camera sees meanwhile; the source's time halts, too."""
@@ -98,6 +107,8 @@ class Capture:
                 self._play()
             else:
                 self._watch()
+        except Exception as error:  # OpenCV's, no memory: for the thread that takes the frames
+            self._error = error
         finally:
             self._video.release()
             with self._changed:

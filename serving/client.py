@@ -6,6 +6,7 @@ with client.EmotionClient("127.0.0.1:8500") as emotions:
 
 import json
 import re
+import time
 from collections.abc import Sequence
 
 import grpc
@@ -23,6 +24,8 @@ _ATTEMPTS = 5
 _RECONNECT = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000))
 # The manifests' max_batch_size: TensorFlow Serving with batches refuses larger requests.
 _MOST_FACES = 128
+_MOST_BYTES = 8 * 2**20  # half of what `muwnet-fer serve` takes: messages are more than pictures
+_LABEL_AGAIN = 60.0  # seconds after which a label that the server did not know is asked for again
 # What a server without the label says (TensorFlow Serving's GetModelVersionForLabel in
 # model_servers/server_core.cc).
 _UNKNOWN_LABEL = "Unrecognized servable version label"
@@ -68,7 +71,7 @@ class EmotionClient:
       address: HOST:PORT, [IPv6]:PORT or unix:PATH.
       model: its name there.
       version, version_label: of the model; by default the label `stable`, and the newest version
-        where the server knows no such label, which is found out once.
+        where the server knows no such label, which is found out once a minute.
       deadline: seconds that a request (of 128 faces at most) may take, attempts and the time
         between them included.
       retry_for: seconds over which an unavailable server is tried again, five times in all, each
@@ -106,6 +109,7 @@ class EmotionClient:
             self._spec.version_label = version_label or model_config.STABLE
         is_named = version is not None or version_label is not None
         self._newest = None if is_named else apis.ModelSpec(name=model)
+        self._newest_until = 0.0  # time.monotonic() until when it is asked for
         options = [
             *_RECONNECT,
             ("grpc.service_config", _make_service_config(min(retry_for, deadline / 2))),
@@ -154,11 +158,11 @@ class EmotionClient:
         self.close()
 
     def _run(self, signature: str, image: np.ndarray) -> np.ndarray:
-        parts = [image[at : at + _MOST_FACES] for at in range(0, len(image), _MOST_FACES)]
-        return np.concatenate([self._request(signature, part) for part in parts])
+        return np.concatenate([self._request(signature, part) for part in _split(image)])
 
     def _request(self, signature: str, image: np.ndarray) -> np.ndarray:
-        spec = self._spec
+        uses_newest = time.monotonic() < self._newest_until
+        spec = self._newest if uses_newest else self._spec
         request = apis.PredictRequest(output_filter=["probabilities"])
         request.model_spec.CopyFrom(spec)
         request.model_spec.signature_name = signature
@@ -166,10 +170,9 @@ class EmotionClient:
         try:
             response = self._call(request, timeout=self._deadline)
         except grpc.RpcError as error:
-            has_other = self._newest is not None and spec is not self._newest
-            if not has_other or _UNKNOWN_LABEL not in error.details():
+            if self._newest is None or uses_newest or _UNKNOWN_LABEL not in error.details():
                 raise
-            self._spec = self._newest
+            self._newest_until = time.monotonic() + _LABEL_AGAIN
             return self._request(signature, image)
         # An output that is not there reads as a tensor of no dtype, which is refused.
         return tensors.to_array(response.outputs["probabilities"])
@@ -179,6 +182,18 @@ class EmotionClient:
             f"expected model {self._spec.name!r} of the server at {self.address} to answer within "
             f"{self._deadline:g} s, got {got}"
         )
+
+
+def _split(image: np.ndarray) -> list[np.ndarray]:
+    """Returns the rows in parts, each below what a server takes at once, or of one row."""
+    starts, size = [0], 0
+    for position, row in enumerate(image):
+        length = len(row) if isinstance(row, bytes) else row.nbytes
+        if size and (position - starts[-1] == _MOST_FACES or size + length > _MOST_BYTES):
+            starts.append(position)
+            size = 0
+        size += length
+    return np.split(image, starts[1:])
 
 
 def _make_service_config(retry_for: float) -> str:

@@ -2,12 +2,14 @@
 
 import collections
 import os
+import subprocess
 import sys
 
 import cv2
 import numpy as np
 
 _TITLE = "muwnet-fer"
+_PROBE_SECONDS = 10.0
 
 
 class DisplayError(Exception):
@@ -19,9 +21,7 @@ class Window:
 
     def __init__(self) -> None:
         """Raises DisplayError where there is no screen."""
-        # Without either, Qt would abort the whole process.
-        if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
-            raise DisplayError("expected a display, got none: use --no-display")
+        _check_display()
         try:
             cv2.namedWindow(_TITLE, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
         except cv2.error as error:  # opencv-python-headless
@@ -41,6 +41,26 @@ class Window:
     def close(self) -> None:
         """Closes the window."""
         cv2.destroyAllWindows()
+
+
+def _check_display() -> None:
+    """Raises DisplayError where there is no screen: Qt would abort the whole process."""
+    if sys.platform != "linux":
+        return
+    if not os.environ.get("DISPLAY"):  # opencv-python brings X11's plugin alone
+        raise DisplayError("expected a display (DISPLAY), got none: use --no-display")
+    probe = [sys.executable, "-c", "import cv2; cv2.namedWindow('')"]
+    try:
+        found = subprocess.run(probe, capture_output=True, text=True, timeout=_PROBE_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise DisplayError(
+            f"display {os.environ['DISPLAY']} does not answer: use --no-display"
+        ) from error
+    if found.returncode:
+        said = found.stderr.strip().splitlines() or ["no reason given"]
+        raise DisplayError(
+            f"cannot open a window on display {os.environ['DISPLAY']}, use --no-display: {said[0]}"
+        )
 
 
 class NoWindow:

@@ -48,8 +48,16 @@ class VideoRecorder:
     def __exit__(self, *_) -> None:
         if self._writer is None:
             pathlib.Path(self._path).unlink(missing_ok=True)  # no frame came
-        else:
-            self._writer.release()
+            return
+        self._writer.release()
+        # OpenCV says nothing of what it could not write: on a full disk the index is missing.
+        video = cv2.VideoCapture(self._path)
+        readable = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
+        video.release()
+        if readable < self._count:
+            raise RecordingError(
+                f"expected {self._count} frames in {self._path}, got {readable}: is the disk full?"
+            )
 
     def write(self, image: np.ndarray, time: float | None = None) -> None:
         """Appends a uint8 BGR frame; those of another size are brought to the first one's.

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import signal
 import threading
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -42,6 +43,8 @@ ERRORS = (
 )
 # Seconds. While one request waits, frames are shown without faces, so it may take its time.
 _DEADLINE = 5.0
+_ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_LOADING = 60.0  # seconds that a server which takes connections may take to answer the first
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,21 +127,41 @@ def _connect(
         say(f"no server at {address}: starting `muwnet-fer serve`, which takes a while")
         stack.enter_context(embedded.EmbeddedServer()).wait_until_ready(emotion_client)
     else:
-        embedded.check(emotion_client)
+        _wait_until_loaded(emotion_client, say)
     return emotion_client
+
+
+def _wait_until_loaded(emotion_client: client.EmotionClient, say: Callable[[str], None]) -> None:
+    """Returns once the server has answered: one that starts listens before its model is loaded.
+
+    Raises:
+      client.ServerError: where it does not.
+    """
+    end = time.monotonic() + _LOADING
+    is_said = False
+    while True:
+        try:
+            return embedded.check(emotion_client)
+        except client.DeadlineExceededError:
+            if time.monotonic() > end:
+                raise
+            if not is_said:
+                say(f"waiting for the server at {emotion_client.address}")
+            is_said = True
 
 
 @contextlib.contextmanager
 def _interruptible():
-    """SIGTERM ends the program as SIGINT does: in order."""
+    """SIGTERM, and SIGHUP of a closed terminal, end the program as SIGINT does: in order."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in _ENDINGS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def format_summary(summary: webcam_loop.Summary, dropped: int) -> str:

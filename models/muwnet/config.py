@@ -181,7 +181,6 @@ CPU = MuWNetConfig(
 CPU_LONG = dataclasses.replace(
     CPU,
     phases=(Phase(15),),
-    learning_rate=0.05,  # half: high enough to leave where the part before ended
     warmup_epochs=0.5,
     distillation=0.5,
 )

@@ -65,6 +65,8 @@ def webcam(root_certificates, **options) -> None:
             webcam_command.Options(**options, root_certificates=trusted),
             lambda line: click.echo(line, err=True),
         )
+    except KeyboardInterrupt:  # before the loop began, which ends by itself
+        pass
     except webcam_command.ERRORS as error:
         raise click.ClickException(str(error)) from error
     except webcam_command.AddressError as error:

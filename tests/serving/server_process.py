@@ -47,10 +47,19 @@ class Stubs:
 
     def get_states(self, name: str = "muwnet") -> dict[int, int]:
         """Returns the ModelVersionStatus.State of each version."""
+        return {status.version: status.state for status in self._get_statuses(name)}
+
+    def get_load_errors(self, name: str = "muwnet") -> dict[int, str]:
+        """Returns why each version that could not be loaded could not."""
+        statuses = self._get_statuses(name)
+        return {
+            each.version: each.status.error_message for each in statuses if each.status.error_code
+        }
+
+    def _get_statuses(self, name: str):
         request = get_model_status_pb2.GetModelStatusRequest()
         request.model_spec.name = name
-        response = self.model.GetModelStatus(request, timeout=DEADLINE)
-        return {status.version: status.state for status in response.model_version_status}
+        return self.model.GetModelStatus(request, timeout=DEADLINE).model_version_status
 
 
 def make_request(

@@ -105,5 +105,7 @@ def run(
         ended.set()
         for thread in others:
             thread.join()
-        versions = len(server.stubs.get_states()) - 1
+        broken = server.stubs.get_load_errors()
+        failures += [f"version {version} was not loaded: {why}" for version, why in broken.items()]
+        versions = len(server.stubs.get_states()) - len(broken) - 1
     return Soak(round(seconds * rate), failures, late, versions, milliseconds, memory)

@@ -3,6 +3,7 @@
 
 const LONGER_SIDE = 1600; // pixels of a picture: more shows no more faces, and takes longer
 const CAMERA_SIDE = 640;
+const RETRY_MS = 1000;
 
 const element = (id) => document.getElementById(id);
 const canvas = element("picture");
@@ -181,9 +182,8 @@ async function followCamera(opened, number) {
     while (number === newest && stream === opened) {
       const isMirrored = track.getSettings().facingMode !== "environment";
       draw(video, video.videoWidth, video.videoHeight, CAMERA_SIDE, isMirrored);
-      const answer = await askForFaces();
+      await askOnce(number);
       if (number !== newest) return;
-      show(answer);
       // Not in a hidden tab: there no frame is drawn.
       await new Promise(requestAnimationFrame);
     }
@@ -191,6 +191,18 @@ async function followCamera(opened, number) {
     if (number !== newest) return;
     stopCamera();
     say(error.message, true);
+  }
+}
+
+/** Shows the answer for the frame; where there is none, says why and waits before the next. */
+async function askOnce(number) {
+  try {
+    const answer = await askForFaces();
+    if (number === newest) show(answer);
+  } catch (error) {
+    if (number !== newest) return;
+    say(error.message, true);
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }
 }
 
