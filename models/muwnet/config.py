@@ -180,7 +180,7 @@ CPU = MuWNetConfig(
 # them: a part of two hours each, as many as there is time for (docs/accuracy.md).
 CPU_LONG = dataclasses.replace(
     CPU,
-    phases=(Phase(15),),
+    phases=(Phase(12),),
     warmup_epochs=0.5,
     distillation=0.5,
 )
