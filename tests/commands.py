@@ -4,11 +4,13 @@ import dataclasses
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).parents[1]
 BIN = pathlib.Path(sys.executable).parent
+_LONGEST_SECONDS = 800  # below pytest's limit, which would not say what the command had said
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +24,12 @@ class Command:
 def run_command(*arguments, cwd: pathlib.Path, **environment: str) -> Command:
     """Runs a command of this environment, with no data or profile but what is given."""
     process = start_command(*arguments, cwd=cwd, **environment)
-    output, _ = process.communicate()
+    try:
+        output, _ = process.communicate(timeout=_LONGEST_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        raise AssertionError(f"{arguments} did not end; it said:\n{output}") from None
     return Command(process.returncode, output)
 
 
