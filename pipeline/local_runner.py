@@ -145,9 +145,14 @@ def _write_report(config, journal, exit_code: int, message: str | None) -> None:
         path = run_report.write(config.output, journal.facts.run_id)
     except Exception as error:
         console.log_traceback()
-        console.LOGGER.info("report    not written: %s: %s", type(error).__name__, error)
-    else:
-        console.LOGGER.info("report    %s", path)
+        console.LOGGER.info("report    of the run's end alone: %s: %s", type(error).__name__, error)
+        try:
+            path = run_report.write_without_artifacts(config.output, journal.facts.run_id)
+        except Exception as error:
+            console.log_traceback()
+            console.LOGGER.info("report    not written: %s: %s", type(error).__name__, error)
+            return
+    console.LOGGER.info("report    %s", path)
 
 
 def _tell_verdict(config: pipeline_config.PipelineConfig, records: dict, to: str | None) -> int:

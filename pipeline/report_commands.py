@@ -74,6 +74,11 @@ def report(
         raise click.UsageError(str(error)) from error
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
+    except Exception as error:  # of ML Metadata or TensorFlow, for a damaged store or artifact
+        raise click.ClickException(
+            f"expected the artifacts of run {run_id} under {folder.path}, got "
+            f"{type(error).__name__}: {error}"
+        ) from error
     click.echo(path)
     if open_page and not webbrowser.open(path.as_uri()):
         raise click.ClickException(f"no browser to open {path} in")
@@ -110,7 +115,10 @@ def _be_quiet() -> None:
     """Hides what TensorFlow and TFX say of themselves when they are imported and used."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    from muwnet_fer.pipeline import run_list
+
     warnings.filterwarnings("ignore")
+    warnings.filterwarnings("default", category=run_list.DamagedRunWarning)
 
 
 def _find_folder(output: str | None) -> Any:

@@ -29,7 +29,7 @@ def describe(output: output_folder.OutputFolder, run_id: str) -> str:
             ("learnt from", ", ".join(of["name"] for of in manifest["teachers"]) or "no teacher"),
             ("began with", start["name"] if start else "random weights"),
         ]
-    facts.append(("verdict", run_list.describe_end(run)))
+    facts.append(("verdict", run.end))
     if run.failure:
         facts.append(("failure", run.failure))
     if run.version:

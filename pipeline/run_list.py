@@ -12,6 +12,10 @@ LATEST = "latest"
 _SHOWN_RUNS = 5
 
 
+class DamagedRunWarning(UserWarning):
+    """A file that holds the facts of no run."""
+
+
 class RunError(ValueError):
     """A run that is not there; the message says which are."""
 
@@ -58,7 +62,7 @@ def read(output: output_folder.OutputFolder) -> list[run_facts.RunFacts]:
         try:
             runs.append(run_facts.read(folder))
         except ValueError as error:  # one damaged file must not hide the others
-            warnings.warn(str(error), stacklevel=2)
+            warnings.warn(str(error), DamagedRunWarning, stacklevel=2)
     return runs
 
 
@@ -70,7 +74,7 @@ def format_table(runs: list[run_facts.RunFacts]) -> str:
             run.started[:16].replace("T", " "),
             run.profile,
             run.data_name or run.data_md5[:8],
-            describe_end(run),
+            run.end,
             run.figures and f"{run.figures['accuracy']:.3f}",
             run.figures and f"{run.figures['macro_f1']:.3f}",
             run.version,
@@ -79,12 +83,3 @@ def format_table(runs: list[run_facts.RunFacts]) -> str:
     ]
     headers = ("run", "when", "profile", "data", "verdict", "accuracy", "macro F1", "version")
     return tabulate.tabulate(rows, headers, disable_numparse=True)
-
-
-def describe_end(run: run_facts.RunFacts) -> str:
-    """Returns a run's verdict, or how else it ended."""
-    if run.verdict:
-        return run.verdict
-    if run.exit_code is None:
-        return "not ended"
-    return "not judged" if run.exit_code == 0 else "failed"

@@ -33,6 +33,16 @@ def write(
     return output.report / "index.html"
 
 
+def write_without_artifacts(output: output_folder.OutputFolder, run_id: str) -> pathlib.Path:
+    """Writes the site as `write`, of the RunFacts alone: where artifacts cannot be read.
+
+    Raises: as `write`.
+    """
+    runs = run_list.read(output)
+    site.write(sources.Sources(run=run_list.find(runs, run_id), runs=tuple(runs)), output.report)
+    return output.report / "index.html"
+
+
 def read_sources(
     output: output_folder.OutputFolder, run_id: str, compared_id: str | None = None
 ) -> sources.Sources:
@@ -119,7 +129,7 @@ def summarise(output: output_folder.OutputFolder, records: Records) -> dict[str,
         }
     if "Evaluator" in records:
         blessed = run_record.find_blessed(records["Evaluator"])
-        found["verdict"] = "blessed" if blessed else "not blessed"
+        found["verdict"] = run_facts.BLESSED if blessed else run_facts.NOT_BLESSED
     if "Pusher" in records:
         found["version"] = run_record.find_version(records["Pusher"])
     return found

@@ -11,6 +11,7 @@ from typing import Any
 from muwnet_fer.data import atomic_file
 
 FILE_NAME = "run.json"
+BLESSED, NOT_BLESSED = "blessed", "not blessed"  # verdicts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +47,15 @@ class RunFacts:
     version: str | None = None  # pushed
     figures: dict[str, Any] | None = None  # accuracy and macro_f1 on private_test
 
+    @property
+    def end(self) -> str:
+        """The verdict, or how else it ended; both where something failed after a blessing."""
+        if self.exit_code is None:
+            return self.verdict or "not ended"
+        if self.verdict == BLESSED and self.exit_code:
+            return f"{self.verdict}, then failed"
+        return self.verdict or ("failed" if self.exit_code else "not judged")
+
 
 def write(facts: RunFacts, folder: pathlib.Path) -> None:
     """Writes `run.json` in one step.
@@ -69,6 +79,9 @@ def read(folder: pathlib.Path) -> RunFacts:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         components = tuple(ComponentFacts(**values) for values in values.pop("components"))
+        # What a later version of this package may have added says nothing that is needed here.
+        known = {field.name for field in dataclasses.fields(RunFacts)}
+        values = {name: value for name, value in values.items() if name in known}
         return RunFacts(**values, components=components)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"expected {path} to hold the facts of a run: {error}") from error

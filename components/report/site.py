@@ -1,6 +1,9 @@
 """Writes the site: a page for each module of `pages`, self-contained, with links between them."""
 
+import contextlib
+import errno
 import json
+import os
 import pathlib
 import shutil
 import types
@@ -50,18 +53,29 @@ def write(sources: report_sources.Sources, folder: pathlib.Path) -> None:
     Raises:
       OSError: where it cannot be written; the earlier site stays.
     """
+    facts = collect(sources)
+    # Another report of this folder may be written just now: each has its own.
+    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        _write_pages(sources, facts, unfinished)
+        _replace(folder, unfinished)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _write_pages(
+    sources: report_sources.Sources, facts: dict[str, dict[str, Any]], folder: pathlib.Path
+) -> None:
     environment = _make_environment()
     pages = _choose_pages(sources)
     links = [(_file(page), page.TITLE) for page in pages]
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    facts = collect(sources)
     card = _render_card(environment, facts[_name(model_card)])
     if card is not None:
         front = model_card.make_front_matter(facts[_name(model_card)])
         text = f"---\n{front}---\n\n# {model_card.TITLE}\n\n{card}"
-        (unfinished / model_card.MARKDOWN_FILE).write_text(text, encoding="utf-8")
+        (folder / model_card.MARKDOWN_FILE).write_text(text, encoding="utf-8")
     for page in pages:
         html = environment.get_template(f"{_name(page)}.html").render(
             facts[_name(page)],
@@ -72,9 +86,8 @@ def write(sources: report_sources.Sources, folder: pathlib.Path) -> None:
             card=None if card is None else model_card.to_html(card),
             markdown_file=model_card.MARKDOWN_FILE,
         )
-        (unfinished / _file(page)).write_text(html, encoding="utf-8")
-    (unfinished / JSON_FILE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
-    _replace(folder, unfinished)
+        (folder / _file(page)).write_text(html, encoding="utf-8")
+    (folder / JSON_FILE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
 
 def _choose_pages(sources: report_sources.Sources) -> list[types.ModuleType]:
@@ -82,11 +95,17 @@ def _choose_pages(sources: report_sources.Sources) -> list[types.ModuleType]:
 
 
 def _replace(folder: pathlib.Path, unfinished: pathlib.Path) -> None:
-    outdated = folder.with_name(f".{folder.name}.outdated")
-    shutil.rmtree(outdated, ignore_errors=True)
-    if folder.exists():
-        folder.rename(outdated)
-    unfinished.rename(folder)
+    outdated = folder.with_name(f".{folder.name}.{os.getpid()}.outdated")
+    while True:
+        shutil.rmtree(outdated, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            folder.rename(outdated)
+        try:
+            unfinished.rename(folder)
+            break
+        except OSError as error:  # another report came between
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
     shutil.rmtree(outdated, ignore_errors=True)
 
 

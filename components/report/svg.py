@@ -81,4 +81,5 @@ def render(plot: figure.Figure, alternative: str) -> markupsafe.Markup:
         count=1,
     )
     # Matplotlib escapes what it writes, and the label is escaped above.
-    return markupsafe.Markup(f'<div class="scroll" tabindex="0">{text}</div>')  # noqa: S704
+    scroller = f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">'
+    return markupsafe.Markup(f"{scroller}{text}</div>")  # noqa: S704

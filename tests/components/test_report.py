@@ -4,6 +4,8 @@ import dataclasses
 import html
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -309,6 +311,60 @@ def test_facts_of_a_run_are_read_as_written(tmp_path):
     )
     run_facts.write(run, tmp_path / "run")
     assert run_facts.read(tmp_path / "run") == run
+
+
+def test_facts_of_a_later_version_are_read_as_far_as_they_are_known(tmp_path):
+    run = made.make_run(1)
+    run_facts.write(run, tmp_path)
+    file = tmp_path / run_facts.FILE_NAME
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"weather": "fair"}))
+    assert run_facts.read(tmp_path) == run
+
+
+@pytest.mark.parametrize(
+    ("changes", "end"),
+    [
+        ({"verdict": None, "exit_code": None}, "not ended"),
+        ({"verdict": None, "exit_code": 0}, "not judged"),
+        ({"verdict": None, "exit_code": 1}, "failed"),
+        ({"verdict": "not blessed", "exit_code": 4}, "not blessed"),
+        ({"verdict": "blessed", "exit_code": 0}, "blessed"),
+        ({"verdict": "blessed", "exit_code": 1}, "blessed, then failed"),
+    ],
+)
+def test_how_a_run_ended(changes, end):
+    assert made.make_run(1, **changes).end == end
+
+
+def test_a_blessing_does_not_hide_a_later_failure(sources, tmp_path):
+    run = made.make_run(1, verdict="blessed", exit_code=1, failure="no space for the Pusher")
+    sources = dataclasses.replace(sources, blessed=True, run=run, runs=(run,))
+    site.write(sources, tmp_path / "site")
+    page = (tmp_path / "site" / "index.html").read_text()
+    assert '<p class="verdict bad">Blessed, then failed' in page
+    assert "blessed, then failed" in (tmp_path / "site" / "history.html").read_text()
+
+
+def test_reports_at_once_do_not_harm_each_other(tmp_path):
+    script = (
+        "import sys; from muwnet_fer.components.report import site, sources; import pathlib\n"
+        "for _ in range(10): site.write(sources.Sources(), pathlib.Path(sys.argv[1]))"
+    )
+    folder = tmp_path / "output"
+    command = [sys.executable, "-c", script, folder / "site"]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in processes:
+        assert process.wait(300) == 0, process.stderr.read()
+    assert (folder / "site" / "index.html").is_file()
+    assert [path.name for path in folder.iterdir()] == ["site"]
+
+
+def test_the_card_gives_away_no_folders(write_sources, tmp_path):
+    weights = {"name": "/home/someone/serving_model/17", "sha256": "0"}
+    site.write(write_sources(PREDICTIONS, teachers=[weights], warm_start=weights), tmp_path / "s")
+    card = (tmp_path / "s" / "MODEL_CARD.md").read_text()
+    assert "began with other weights: 17." in card
+    assert "/home" not in card
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"run_id": "x"}'])

@@ -7,6 +7,7 @@ from muwnet_fer.data import rows
 from muwnet_fer.models.muwnet import training
 from muwnet_fer.pipeline import config as pipeline_config
 from muwnet_fer.pipeline import local_runner, tracked_runner
+from muwnet_fer.tests import commands
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,27 @@ def test_a_log_that_cannot_be_written_is_named(tmp_path, small_csv, capfd):
     (output / "logs").write_text("in the way")
     assert local_runner.run([str(small_csv)], "smoke", str(output)) == local_runner.BAD_INPUT
     assert f"File exists: '{output}/logs'" in capfd.readouterr().err
+
+
+def test_a_run_that_ends_with_a_damaged_store_has_a_report_of_its_end(
+    tmp_path, small_csv, monkeypatch, capfd
+):
+    output = tmp_path / "output"
+
+    def fail(self, *arguments, **options):
+        self._journal.begin("run-1")
+        (output / "metadata.db").write_bytes(b"damaged")
+        raise RuntimeError("the disk is dying")
+
+    monkeypatch.setattr(tracked_runner.TrackedLocalDagRunner, "run_with_ir", fail)
+    assert local_runner.run([str(small_csv)], "smoke", str(output)) == local_runner.CRASHED
+    printed = capfd.readouterr().out
+    assert "report    of the run's end alone: " in printed
+    assert f"report    {output}/report/index.html" in printed
+    page = (output / "report" / "index.html").read_text()
+    assert "the disk is dying" in page
+    finished = commands.run_command("muwnet-fer", "report", "--output", output, cwd=tmp_path)
+    assert finished.exit_code == 1
+    assert f"expected the artifacts of run latest under {output}, got " in finished.output
+    assert "Traceback" not in finished.output
+    assert (output / "report" / "index.html").read_text() == page  # the last site stays

@@ -3,6 +3,7 @@
 The Markdown, with the front matter that model hubs read, is the source of both.
 """
 
+import pathlib
 from typing import Any
 
 import markdown_it
@@ -29,8 +30,8 @@ def collect(sources: report_sources.Sources) -> dict[str, Any]:
             key: manifest[key]
             for key in ("profile", "parameters", "seed", "epochs", "commit", "hardware")
         },
-        "teachers": manifest["teachers"],
-        "warm_start": manifest["warm_start"],
+        "teachers": [_shorten(of["name"]) for of in manifest["teachers"]],
+        "warm_start": manifest["warm_start"] and _shorten(manifest["warm_start"]["name"]),
         "data_md5": manifest["data_md5"],
         "kaggle_name": fer2013.KAGGLE_MD5.get(manifest["data_md5"]),
         "lineage": manifest["lineage"],
@@ -49,6 +50,11 @@ def collect(sources: report_sources.Sources) -> dict[str, Any]:
         facts["weakest_slices"] = _find_weakest(measured["slices"])
         facts["confusions"] = _find_confusions(measured["confusion"])
     return facts
+
+
+def _shorten(weights: str) -> str:
+    """Returns the name of weights; of a path its last part: the card goes to others."""
+    return pathlib.PurePath(weights).name
 
 
 def draw(sources: report_sources.Sources, facts: dict[str, Any]) -> dict[str, markupsafe.Markup]:
@@ -100,12 +106,9 @@ def to_html(markdown: str) -> markupsafe.Markup:
     """Returns Markdown as HTML; HTML within it is shown as text."""
     converter = markdown_it.MarkdownIt("commonmark", {"html": False}).enable("table")
     html = converter.render(markdown)
-    # What came from outside was escaped by the converter.
-    return markupsafe.Markup(  # noqa: S704
-        html.replace("<table>", '<div class="scroll" tabindex="0"><table>').replace(
-            "</table>", "</table></div>"
-        )
-    )
+    scroller = '<div class="scroll" tabindex="0" role="region" aria-label="Table">'
+    html = html.replace("<table>", f"{scroller}<table>").replace("</table>", "</table></div>")
+    return markupsafe.Markup(html)  # noqa: S704 - what came from outside, the converter escaped
 
 
 def escape(text: object) -> str:

@@ -40,11 +40,7 @@ def collect(sources: report_sources.Sources) -> dict[str, Any]:
         "temperature": manifest["temperature"],
         "teachers": manifest["teachers"],
         "warm_start": manifest["warm_start"],
-        "settings": {
-            name: value
-            for name, value in manifest["muwnet"].items()
-            if name not in ("stages", "phases", "augmentation")
-        },
+        "settings": _list_settings(manifest["muwnet"]),
     }
 
 
@@ -55,6 +51,18 @@ def draw(sources: report_sources.Sources, facts: dict[str, Any]) -> dict[str, ma
     plots = {name: training_plots.draw_curve(facts, name) for name in _CURVES}
     plots["learning_rate"] = training_plots.draw_learning_rate(facts)
     return plots
+
+
+def _list_settings(muwnet: dict[str, Any]) -> dict[str, Any]:
+    """Returns the configuration by name, its phases and augmentation in words."""
+    listed = {name: value for name, value in muwnet.items() if name != "stages"}
+    for name, parts in (("phases", muwnet["phases"]), ("augmentation", [muwnet["augmentation"]])):
+        listed[name] = "; ".join(_join_pairs(part) for part in parts)
+    return listed
+
+
+def _join_pairs(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
 
 
 def _list_sizes(muwnet: dict[str, Any]) -> list[dict[str, int]]:

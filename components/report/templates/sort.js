@@ -1,3 +1,8 @@
+// Paper shows what is folded away on the screen.
+addEventListener("beforeprint", () => {
+  for (const details of document.querySelectorAll("details")) details.open = true;
+});
+
 // Makes the headers of sortable tables buttons. Without script the tables are as they were written.
 for (const table of document.querySelectorAll("table.sortable")) {
   const headers = [...table.tHead.rows[0].cells];
@@ -10,9 +15,10 @@ for (const table of document.querySelectorAll("table.sortable")) {
       headers.forEach((other) => other.removeAttribute("aria-sort"));
       header.setAttribute("aria-sort", order);
       const read = (row) => row.cells[column].textContent.trim();
-      // Dates and ids begin with digits: only what is a number as a whole, or an empty cell, counts.
+      // Dates and ids begin with digits: only what is a number as a whole, but for an interval in
+      // brackets behind it, or an empty cell, counts.
       const number = (text) => {
-        const found = text.replace(/,/g, "").match(/^([+-]?[0-9.]+(e[+-]?[0-9]+)?)( ?%| M)?$/);
+        const found = text.replace(/,/g, "").match(/^([+-]?[0-9.]+(e[+-]?[0-9]+)?)( ?%| M)?( \(.*\))?$/);
         return found ? Number(found[1]) : text === "" ? -Infinity : NaN;
       };
       const rows = [...table.tBodies[0].rows].sort((a, b) => {
