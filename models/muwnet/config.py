@@ -189,13 +189,14 @@ CPU_LONG = dataclasses.replace(
 LITE = dataclasses.replace(
     CPU,
     stages=(
-        Stage("convolution", 24, stride=1),  # 48
-        Stage("residual", 32, repeats=2),  # 24
-        # The fewest parameters for their width, and at low resolution not dear.
-        Stage("separable", 64, repeats=3),  # 12
-        Stage("separable", 96, repeats=2),  # 6
+        # Few operations, since each costs time of its own with a single face, and few filters where
+        # the resolution is high. Separable ones would save parameters, but take more operations.
+        Stage("convolution", 16, stride=1),  # 48
+        Stage("residual", 24),  # 24
+        Stage("residual", 40),  # 12
+        Stage("residual", 44),  # 6
     ),
-    fully_connected=64,
+    fully_connected=48,
     dropout=0.1,  # this and the milder augmentation: too few parameters to learn faces by heart
     phases=(Phase(240),),
     augmentation=Augmentation(
