@@ -2,6 +2,7 @@
 once.
 """
 
+import pathlib
 import sys
 
 import click
@@ -40,6 +41,17 @@ for command in (
     main.add_command(command)
 
 
+def _list_labels(config_file: pathlib.Path) -> str:
+    from muwnet_fer.data import model_config
+    from muwnet_fer.serving import apis
+
+    try:
+        model = model_config.read(config_file, apis.ModelServerConfig)
+    except (model_config.ModelConfigError, OSError) as error:  # the server says it, too
+        return str(error)
+    return model_config.format_labels(model) or "no labels"
+
+
 def _choose_model():
     """Returns the ServedModel to ask where none is named, and says which, on standard error."""
     from muwnet_fer.models.muwnet import packaged_weights
@@ -51,5 +63,6 @@ def _choose_model():
         raise click.ClickException(str(error)) from error
     click.echo(f"model    {served.base_path}: {served.description}", err=True)
     if served.config_file:
-        click.echo(f"config   {served.config_file}", err=True)
+        labels = _list_labels(served.config_file)
+        click.echo(f"config   {served.config_file}: {labels}", err=True)
     return served

@@ -31,7 +31,8 @@ from muwnet_fer.data import extras
 @click.option(
     "--warm-start",
     metavar="WEIGHTS",
-    help="Starts the training from weights of the package, NAME.json or a pushed version's folder.",
+    help="Starts the training from weights of the package, NAME.json or a pushed version's folder."
+    "  [default: for `cpu-long` cpu of the package]",
 )
 @click.option(
     "--teacher",

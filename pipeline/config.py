@@ -150,8 +150,8 @@ def make_config(
       output: folder in place of output/<lineage>.
       private_fraction: share of a folder's `test` that becomes private_test.
       max_bad_rows: how many bad rows are set aside at most.
-      warm_start: weights that the training starts from, see packaged_weights.read; its learning
-        rate is then the profile's `warm_start_rate` of its own.
+      warm_start: weights that the training starts from, see packaged_weights.read, in place of the
+        profile's own ones, if any; its learning rate is then the `warm_start_rate` of its own.
       teachers: weights that a profile with distillation learns from, in place of its own ones.
 
     Raises:
@@ -165,7 +165,7 @@ def make_config(
         raise ConfigError(f"expected --max-bad-rows of at least 0, got {max_bad_rows}")
     if output == "":
         raise ConfigError("expected --output to name a folder, got ''")
-    start = None if warm_start is None else _read_weights("--warm-start", warm_start)
+    named_start = None if warm_start is None else _read_weights("--warm-start", warm_start)
     named_teachers = [_read_weights("--teacher", teacher) for teacher in teachers]
     try:
         source = location.find_source(data, private_fraction)
@@ -175,6 +175,7 @@ def make_config(
     lineage = SAMPLE_LINEAGE if identity is None else choose_lineage(identity)
     default_profile = "smoke" if lineage == SAMPLE_LINEAGE else "cpu"
     chosen = profiles.PROFILES[profile or default_profile]
+    start = named_start or (chosen.warm_start and _read_weights("--warm-start", chosen.warm_start))
     if start:
         chosen = _slow_down(chosen, start)
     taught_by = _choose_teachers(chosen, named_teachers)

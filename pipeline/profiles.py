@@ -26,6 +26,7 @@ class Profile:
     gates: Gates
     expected_time: str
     teachers: tuple[str, ...] = ()  # packaged weights that it learns from
+    warm_start: str | None = None  # packaged weights that it goes on from
     # Share of the learning rate with which it goes on from given weights: for fine-tuning on one's
     # own faces, small enough to keep what they know.
     warm_start_rate: float = 0.1
@@ -93,6 +94,7 @@ PROFILES = {
             _FER2013_GATES,
             "2 hours a part on 2 CPU cores with FER2013",
             teachers=("cpu",),
+            warm_start="cpu",
             warm_start_rate=0.5,  # high enough to leave where the part before ended
         ),
         Profile(

@@ -39,7 +39,10 @@ def write_without_artifacts(output: output_folder.OutputFolder, run_id: str) -> 
     Raises: as `write`.
     """
     runs = run_list.read(output)
-    site.write(sources.Sources(run=run_list.find(runs, run_id), runs=tuple(runs)), output.report)
+    run = run_list.find(runs, run_id)
+    blessed = run.verdict and run.verdict == run_facts.BLESSED
+    found = sources.Sources(blessed=blessed, pushed_version=run.version, run=run, runs=tuple(runs))
+    site.write(found, output.report)
     return output.report / "index.html"
 
 

@@ -10,7 +10,6 @@ from muwnet_fer.components.atomic_pusher import versions
 from muwnet_fer.data import fer2013, model_config
 from muwnet_fer.models.muwnet import packaged_weights
 from muwnet_fer.pipeline import config, output_folder
-from muwnet_fer.serving import apis
 
 # No lineage's name: those start with a letter or digit.
 _EXPORTS = ".weights"
@@ -87,16 +86,10 @@ def _describe(lineage: str, pushed: dict[str, pathlib.Path]) -> ServedModel:
     serving_model = pushed[lineage]
     newest = versions.find_newest(serving_model)
     config_file = serving_model.with_name(model_config.FILE_NAME)
-    if not config_file.is_file():
-        return ServedModel(serving_model, f"version {newest.name}, pushed by lineage {lineage}")
-    try:
-        labels = model_config.format_labels(model_config.read(config_file, apis.ModelServerConfig))
-    except (model_config.ModelConfigError, OSError):  # the server says what is wrong with it
-        labels = "unknown"
     return ServedModel(
         serving_model,
-        f"newest version {newest.name}, pushed by lineage {lineage}; labels: {labels or 'none'}",
-        config_file=config_file,
+        f"newest version {newest.name}, pushed by lineage {lineage}",
+        config_file=config_file if config_file.is_file() else None,
     )
 
 

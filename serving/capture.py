@@ -72,9 +72,9 @@ class Capture:
 
     @property
     def ended(self) -> bool:
-        """Whether no frame will come any more."""
+        """Whether no frame will come any more; where reading failed, take() says so instead."""
         with self._changed:
-            return self._finished and self._slot is None
+            return self._finished and self._slot is None and self._error is None
 
     def take(self, timeout: float) -> Frame | None:
         """Returns the newest frame, waiting up to `timeout` seconds for one; None without.

@@ -127,7 +127,7 @@ class EmotionClient:
         """Returns the predictions of pictures of one face each, in their order.
 
         They are sent in one request; in two where there are both bytes and arrays, in more where
-        there are over 128; an empty list takes none.
+        there are over 128 or 8 MiB; an empty list takes none.
 
         Args:
           images: PNG or JPEG bytes, or uint8 arrays, grey [h, w] or of blue, green and red
@@ -189,7 +189,8 @@ def _split(image: np.ndarray) -> list[np.ndarray]:
     starts, size = [0], 0
     for position, row in enumerate(image):
         length = len(row) if isinstance(row, bytes) else row.nbytes
-        if size and (position - starts[-1] == _MOST_FACES or size + length > _MOST_BYTES):
+        is_full = position - starts[-1] == _MOST_FACES or size + length > _MOST_BYTES
+        if is_full and position > starts[-1]:
             starts.append(position)
             size = 0
         size += length

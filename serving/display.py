@@ -10,6 +10,12 @@ import numpy as np
 
 _TITLE = "muwnet-fer"
 _PROBE_SECONDS = 10.0
+# What OpenCV itself refuses, the headless one, it says again below.
+_PROBE = """
+import contextlib, cv2
+with contextlib.suppress(cv2.error):
+    cv2.namedWindow("")
+"""
 
 
 class DisplayError(Exception):
@@ -49,7 +55,7 @@ def _check_display() -> None:
         return
     if not os.environ.get("DISPLAY"):  # opencv-python brings X11's plugin alone
         raise DisplayError("expected a display (DISPLAY), got none: use --no-display")
-    probe = [sys.executable, "-c", "import cv2; cv2.namedWindow('')"]
+    probe = [sys.executable, "-c", _PROBE]
     try:
         found = subprocess.run(probe, capture_output=True, text=True, timeout=_PROBE_SECONDS)
     except subprocess.TimeoutExpired as error:

@@ -147,9 +147,10 @@ class Loop:
         if found.round_trip is not None:  # without a face, the server was not asked
             self._note("server", "", "")
             self._view.round_trip = found.round_trip
-        next_flight = None if self._is_paused else self._launch(timeout=0.0)
-        self._finish(flight.frame, found.detections)
-        return next_flight
+        try:
+            return None if self._is_paused else self._launch(timeout=0.0)
+        finally:  # also where there is no next frame, since the source failed
+            self._finish(flight.frame, found.detections)
 
     def _lose_server(self, reason: str) -> None:
         if not self._trouble["server"]:

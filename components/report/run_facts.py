@@ -78,10 +78,13 @@ def read(folder: pathlib.Path) -> RunFacts:
     path = folder / FILE_NAME
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        components = tuple(ComponentFacts(**values) for values in values.pop("components"))
-        # What a later version of this package may have added says nothing that is needed here.
-        known = {field.name for field in dataclasses.fields(RunFacts)}
-        values = {name: value for name, value in values.items() if name in known}
-        return RunFacts(**values, components=components)
+        components = tuple(_make(ComponentFacts, of) for of in values["components"])
+        return _make(RunFacts, {**values, "components": components})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"expected {path} to hold the facts of a run: {error}") from error
+
+
+def _make(kind: type, values: dict[str, Any]) -> Any:
+    """Returns a dataclass, without what a later version of this package may have added."""
+    known = {field.name for field in dataclasses.fields(kind)}
+    return kind(**{name: value for name, value in values.items() if name in known})

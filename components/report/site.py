@@ -95,7 +95,8 @@ def _choose_pages(sources: report_sources.Sources) -> list[types.ModuleType]:
 
 
 def _replace(folder: pathlib.Path, unfinished: pathlib.Path) -> None:
-    outdated = folder.with_name(f".{folder.name}.{os.getpid()}.outdated")
+    # Of a killed process it is `prune` that takes this away.
+    outdated = folder.with_name(f".{folder.name}.{os.getpid()}.outdated.unfinished")
     while True:
         shutil.rmtree(outdated, ignore_errors=True)
         with contextlib.suppress(FileNotFoundError):
@@ -105,6 +106,8 @@ def _replace(folder: pathlib.Path, unfinished: pathlib.Path) -> None:
             break
         except OSError as error:  # another report came between
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                with contextlib.suppress(OSError):
+                    outdated.rename(folder)
                 raise
     shutil.rmtree(outdated, ignore_errors=True)
 

@@ -95,6 +95,11 @@ class Batcher:
         """Runs the batch at the head of the queue; then the next task there has its turn."""
         batch = self._take()
         try:
+            now = time.monotonic()
+            for task in batch:
+                metrics.observe_queuing(now - task.queued_at)
+                if task.deadline is not None and task.deadline < now:
+                    task.error = errors.deadline_exceeded()
             self._run_batch([task for task in batch if task.error is None])
         except Exception as error:  # those who wait must get an answer
             for task in batch:
@@ -122,11 +127,6 @@ class Batcher:
             while self._queue and count + len(self._queue[0].rows) <= limit:
                 batch.append(self._queue.popleft())
                 count += len(batch[-1].rows)
-        now = time.monotonic()
-        for task in batch:
-            metrics.observe_queuing(now - task.queued_at)
-            if task.deadline is not None and task.deadline < now:
-                task.error = errors.deadline_exceeded()
         return batch
 
     def _run_batch(self, tasks: list[_Task]) -> None:

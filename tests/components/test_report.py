@@ -314,10 +314,12 @@ def test_facts_of_a_run_are_read_as_written(tmp_path):
 
 
 def test_facts_of_a_later_version_are_read_as_far_as_they_are_known(tmp_path):
-    run = made.make_run(1)
+    run = made.make_run(1, components=(run_facts.ComponentFacts("Trainer", "done", 2.5),))
     run_facts.write(run, tmp_path)
     file = tmp_path / run_facts.FILE_NAME
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"weather": "fair"}))
+    values = json.loads(file.read_text()) | {"weather": "fair"}
+    values["components"][0]["mood"] = "good"
+    file.write_text(json.dumps(values))
     assert run_facts.read(tmp_path) == run
 
 

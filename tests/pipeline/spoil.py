@@ -41,21 +41,12 @@ def raise_error(fn_args) -> None:
 
 
 def _export_changed(fn_args, change) -> None:
-    import tensorflow as tf
+    from muwnet_fer.models.muwnet import export, packaged_weights
 
-    loaded = tf.saved_model.load(fn_args.custom_config["spoilt_model"])
-    variables = {
-        variable.name: variable for variable in loaded.signatures["predict_faces"].variables
-    }
-    kernel, bias = (
-        next(v for name, v in variables.items() if name.startswith(f"logits/{part}"))
-        for part in ("kernel", "bias")
-    )
-    kernel_values, bias_values = kernel.numpy(), bias.numpy()
-    change(kernel_values, bias_values)
-    kernel.assign(kernel_values)
-    bias.assign(bias_values)
-    tf.saved_model.save(loaded, fn_args.serving_model_dir, signatures=dict(loaded.signatures))
+    weights = packaged_weights.read(fn_args.custom_config["spoilt_model"])
+    change(*weights.arrays[-2:])  # the last layer's, in place
+    module = packaged_weights.load(weights)
+    export.save(module, weights.manifest, fn_args.serving_model_dir)
 
 
 def spoil_trainer(run_fn: str, model: str | None) -> None:

@@ -8,10 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from muwnet_fer.data import model_config
 from muwnet_fer.models.muwnet import packaged_weights
 from muwnet_fer.pipeline import output_folder, served_model
-from muwnet_fer.serving import apis
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +40,7 @@ def test_fer2013s_lineage_comes_first(tmp_path):
     served = served_model.choose_model_dir(tmp_path)
     assert served.base_path == fer2013
     assert served.newest == fer2013 / "10"
-    assert served.description == "version 10, pushed by lineage fer2013"
+    assert served.description == "newest version 10, pushed by lineage fer2013"
     assert not served.is_sample
 
 
@@ -56,19 +54,7 @@ def test_other_real_lineage_that_pushed_last_comes_second(tmp_path):
     (tmp_path / "damaged" / "lineage.json").write_text("")
     served = served_model.choose_model_dir(tmp_path)
     assert served.base_path == late
-    assert served.description == "version 31, pushed by lineage late"
-
-
-def test_labels_are_named_where_servers_follow_them(tmp_path):
-    for version in (9, 10):
-        base_path = push(tmp_path, "fer2013", version)
-        file = base_path.with_name(model_config.FILE_NAME)
-        model_config.label_pushed(file, apis.ModelServerConfig, base_path / str(version), 0.0)
-    served = served_model.choose_model_dir(tmp_path)
-    assert served.config_file == file
-    assert served.description == (
-        "newest version 10, pushed by lineage fer2013; labels: canary 10, stable 9"
-    )
+    assert served.description == "newest version 31, pushed by lineage late"
 
 
 def test_samples_model_comes_last_and_warns(tmp_path):

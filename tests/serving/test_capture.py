@@ -127,6 +127,19 @@ def test_a_file_cut_short_is_reported(tmp_path):
     )
 
 
+def test_a_fault_of_the_reading_thread_reaches_whoever_takes_the_frames(video, monkeypatch):
+    def fail(self, frame):
+        raise MemoryError("no memory for a frame")
+
+    monkeypatch.setattr(capture.Capture, "_put", fail)
+    with capture.Capture(str(video)) as source:
+        with pytest.raises(
+            video_source.SourceError, match=f"expected {video} to go on, got no mem"
+        ):
+            take_until(source, lambda frame: frame is not None)
+        assert not source.ended
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [

@@ -129,6 +129,34 @@ def test_more_faces_than_a_request_takes_are_sent_in_several(
     assert counts == [128, 128, 44]
 
 
+def test_large_pictures_are_sent_in_several_requests(
+    server, handler, client_faces, expected, monkeypatch
+):
+    monkeypatch.setattr(client, "_MOST_BYTES", 800_000)
+    large = encode(client_faces[0]) + bytes(300_000)  # what follows a PNG's end is ignored
+    with client.EmotionClient(server) as emotions:
+        assert_predicted(emotions.predict([large] * 5), np.stack([expected[0]] * 5))
+    counts = [request.inputs["image"].tensor_shape.dim[0].size for request in handler.requests]
+    assert counts == [2, 2, 1]
+
+
+def test_a_label_that_a_server_did_not_know_is_asked_for_again(
+    server, handler, client_faces, monkeypatch
+):
+    monkeypatch.setattr(client, "_LABEL_AGAIN", 0.5)
+    unknown = plain_server.abort(
+        grpc.StatusCode.INVALID_ARGUMENT, "Unrecognized servable version label: stable"
+    )
+    handler.faults.append(unknown)
+    with client.EmotionClient(server) as emotions:
+        emotions.predict(client_faces)
+        emotions.predict(client_faces)
+        time.sleep(0.6)
+        emotions.predict(client_faces)
+    labels = [request.model_spec.version_label for request in handler.requests]
+    assert labels == ["stable", "", "", "stable"]
+
+
 def test_a_server_without_labels_is_asked_for_its_newest_version(
     client_model_dir, client_faces, expected, tmp_path
 ):

@@ -9,6 +9,7 @@ import time
 
 import hypothesis
 import numpy as np
+import psutil
 import pytest
 import requests
 from hypothesis import strategies as st
@@ -61,7 +62,7 @@ def test_metrics_count_requests_of_both_ports_by_status(server, server_faces):
             labels = f'API="Predict",entrypoint="{entrypoint}",model_name="muwnet"'
             names[f"{entrypoint} {part}"] = f"{PREFIX}request_latency_{part}{{{labels}}}"
     before = read_metrics(server)
-    server.stubs.predict(server_faces[:1])  # more than one are shared between the cores
+    server.stubs.predict(server_faces[:1])
     faces = {"signature_name": "predict_faces", "instances": server_faces[:1].tolist()}
     start = time.monotonic()
     assert post(server, faces).status_code == 200
@@ -263,5 +264,18 @@ def test_clients_that_leave_early_are_forgotten(server, server_faces):
         for _ in range(100):  # more than the server keeps under way
             with socket.create_connection((host, int(port)), timeout=DEADLINE) as connection:
                 connection.sendall(head.encode() + body[:length])
-    assert post(server, faces).status_code == 200
+    server_process.wait_until(lambda: post(server, faces).status_code == 200)
     assert server.process.poll() is None
+
+
+def test_clients_that_leave_early_leave_no_bodies_behind(server):
+    process = psutil.Process(server.process.pid)
+    request = "POST /v1/models/muwnet:predict HTTP/1.1\r\nHost: here"
+    head = f"{request}\r\nContent-Length: 4000000\r\n\r\n"
+    host, _, port = server.rest.removeprefix("http://").rpartition(":")
+    before = process.memory_info().rss
+    for _ in range(60):
+        with socket.create_connection((host, int(port)), timeout=DEADLINE) as connection:
+            connection.sendall(head.encode() + bytes(3_000_000))
+    assert requests.get(f"{server.rest}/v1/models/muwnet", timeout=DEADLINE).ok
+    assert process.memory_info().rss - before < 90e6  # half of what was sent

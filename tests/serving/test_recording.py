@@ -1,6 +1,8 @@
 """Recordings hold every frame and face, keep to time, and never overwrite a file."""
 
 import csv
+import subprocess
+import sys
 
 import cv2
 import pytest
@@ -45,6 +47,25 @@ def test_an_hour_without_a_camera_is_left_out(tmp_path):
         for number, time in enumerate([0.0, 0.1, 3600.0, 3600.1]):
             recorder.write(videos.draw_number(number), time)
     assert read_numbers(path)[0] == [0, 1, 2, 3]
+
+
+def test_a_video_that_could_not_be_written_to_its_end_is_said(tmp_path):
+    # As on a full disk: the process may write no file beyond this length.
+    script = (
+        "import resource, signal, sys; import numpy as np\n"
+        "from muwnet_fer.serving import recording\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "noise = np.random.default_rng(1)\n"
+        "with recording.VideoRecorder(sys.argv[1], 25) as recorder:\n"
+        "    for _ in range(60): recorder.write(noise.integers(0, 256, (120, 160, 3), np.uint8))"
+    )
+    path = tmp_path / "out.mp4"
+    ended = subprocess.run(
+        [sys.executable, "-c", script, path], capture_output=True, text=True, timeout=120
+    )
+    assert ended.returncode == 1
+    assert f"RecordingError: expected 60 frames in {path}, got 0: is the disk full?" in ended.stderr
 
 
 def test_frames_of_another_size_are_brought_to_the_first_ones(tmp_path):

@@ -124,7 +124,7 @@ def test_server_that_starts_beside_a_broken_version_serves_the_one_before(base_p
 
 
 def test_corrupt_images_harm_their_senders_only(base_path, server_pngs, expected):
-    """Each among others in a batch: those of eight requests that waited are shared between two."""
+    """Each among others in a batch, of the eight requests that wait for it to fill up."""
     images = [server_pngs[0], b"no image", *server_pngs[1:6], server_pngs[6][:100]]
     with serve(base_path, "--batch-timeout", 1000) as server:
         calls = [

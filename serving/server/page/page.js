@@ -201,6 +201,7 @@ async function askOnce(number) {
     if (number === newest) show(answer);
   } catch (error) {
     if (number !== newest) return;
+    clear();
     say(error.message, true);
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }
