@@ -31,14 +31,13 @@ from muwnet_fer.data import extras
 @click.option(
     "--warm-start",
     metavar="WEIGHTS",
-    help="Starts the training from weights of the package, NAME.json or a pushed version's folder."
-    "  [default: for `cpu-long` cpu of the package]",
+    help="Starts the training from weights of the package, NAME.json or a pushed version's folder.",
 )
 @click.option(
     "--teacher",
     multiple=True,
     metavar="WEIGHTS",
-    help="Weights that `cpu-long` and `lite` learn from, named as for --warm-start.  "
+    help="Weights that `lite` learns from, named as for --warm-start.  "
     "[default: cpu of the package]",
 )
 @click.option("--output", metavar="DIR", help="Where the run is kept.  [default: output/<lineage>]")

@@ -36,6 +36,8 @@ COMPONENTS = (
 )
 SAMPLE_LINEAGE, FER2013_LINEAGE = "sample", "fer2013"
 SAMPLE_ROWS, SAMPLE_SEED = 3500, 1
+# Of the profile's learning rate: by all of it, the first epochs would undo what was learnt.
+WARM_START_RATE = 0.1
 _SUFFIXES = re.compile(r"(\.csv|\.tar|\.gz|\.tgz|\.zip)+$", re.IGNORECASE)
 
 
@@ -150,8 +152,8 @@ def make_config(
       output: folder in place of output/<lineage>.
       private_fraction: share of a folder's `test` that becomes private_test.
       max_bad_rows: how many bad rows are set aside at most.
-      warm_start: weights that the training starts from, see packaged_weights.read, in place of the
-        profile's own ones, if any; its learning rate is then the `warm_start_rate` of its own.
+      warm_start: weights that the training starts from, see packaged_weights.read; its learning
+        rate is then WARM_START_RATE of the profile's.
       teachers: weights that a profile with distillation learns from, in place of its own ones.
 
     Raises:
@@ -165,7 +167,7 @@ def make_config(
         raise ConfigError(f"expected --max-bad-rows of at least 0, got {max_bad_rows}")
     if output == "":
         raise ConfigError("expected --output to name a folder, got ''")
-    named_start = None if warm_start is None else _read_weights("--warm-start", warm_start)
+    start = None if warm_start is None else _read_weights("--warm-start", warm_start)
     named_teachers = [_read_weights("--teacher", teacher) for teacher in teachers]
     try:
         source = location.find_source(data, private_fraction)
@@ -175,7 +177,6 @@ def make_config(
     lineage = SAMPLE_LINEAGE if identity is None else choose_lineage(identity)
     default_profile = "smoke" if lineage == SAMPLE_LINEAGE else "cpu"
     chosen = profiles.PROFILES[profile or default_profile]
-    start = named_start or (chosen.warm_start and _read_weights("--warm-start", chosen.warm_start))
     if start:
         chosen = _slow_down(chosen, start)
     taught_by = _choose_teachers(chosen, named_teachers)
@@ -229,7 +230,7 @@ def _slow_down(profile: profiles.Profile, start: _FoundWeights) -> profiles.Prof
             f"--warm-start: expected weights of the network of profile {profile.name!r}, got "
             f"others in {start.named.name}: {'; '.join(differences)}"
         )
-    rate = profile.muwnet.learning_rate * profile.warm_start_rate
+    rate = profile.muwnet.learning_rate * WARM_START_RATE
     muwnet = dataclasses.replace(profile.muwnet, learning_rate=rate)
     return dataclasses.replace(profile, muwnet=muwnet)
 

@@ -26,10 +26,6 @@ class Profile:
     gates: Gates
     expected_time: str
     teachers: tuple[str, ...] = ()  # packaged weights that it learns from
-    warm_start: str | None = None  # packaged weights that it goes on from
-    # Share of the learning rate with which it goes on from given weights: for fine-tuning on one's
-    # own faces, small enough to keep what they know.
-    warm_start_rate: float = 0.1
     gates_off_sample: Gates | None = None  # where `gates` are meant for the drawn sample alone
 
 
@@ -92,10 +88,7 @@ PROFILES = {
             "cpu-long",
             muwnet_config.CPU_LONG,
             _FER2013_GATES,
-            "2 hours a part on 2 CPU cores with FER2013",
-            teachers=("cpu",),
-            warm_start="cpu",
-            warm_start_rate=0.5,  # high enough to leave where the part before ended
+            "14 hours on 2 CPU cores with FER2013",
         ),
         Profile(
             "lite",

@@ -148,17 +148,6 @@ def test_warm_start_trains_slower_into_a_checkpoint_of_its_own(workspace, write_
     assert slow.checkpoint_dir != warm.checkpoint_dir
 
 
-def test_a_profile_may_go_on_from_packaged_weights_by_itself(workspace, write_weights):
-    by_itself = config.make_config(profile="cpu-long")
-    cpu = config.profiles.PROFILES["cpu"].muwnet
-    assert by_itself.warm_start.name == "cpu"
-    assert [teacher.name for teacher in by_itself.teachers] == ["cpu"]
-    assert by_itself.profile.muwnet.learning_rate == pytest.approx(cpu.learning_rate / 2)
-    later = config.make_config(profile="cpu-long", warm_start=write_weights("cpu"))
-    assert later.warm_start.name != "cpu"
-    assert later.profile.muwnet == by_itself.profile.muwnet
-
-
 def test_warm_start_of_another_network_leaves_nothing(workspace, write_weights):
     with pytest.raises(config.ConfigError, match="profile 'cpu', got others .* fully_connected is"):
         config.make_config(warm_start=write_weights("smoke"), profile="cpu")
