@@ -14,7 +14,7 @@ _PROBE_SECONDS = 10.0
 _PROBE = """
 import contextlib, cv2
 with contextlib.suppress(cv2.error):
-    cv2.namedWindow("")
+    cv2.namedWindow("muwnet-fer probe")
 """
 
 
