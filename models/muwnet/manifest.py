@@ -21,6 +21,7 @@ def describe(
     lineage: dict[str, Any],
     constant_images_left_out: int,
     resumed_after: list[int],
+    public_test_accuracy: float,
     temperature: float,
 ) -> dict[str, Any]:
     """Returns what a model was made from and how it did on PublicTest, ready for JSON.
@@ -29,6 +30,7 @@ def describe(
       lineage: profile, lineage, data MD5 and rows, source fingerprint.
       constant_images_left_out: of what was trained on.
       resumed_after: epochs after which a process went on with the training of another.
+      public_test_accuracy: of the network as it is exported.
       temperature: that divides the logits.
     """
     accuracies = history["val_accuracy"]
@@ -40,7 +42,7 @@ def describe(
         "seed": config.seed,
         "epochs": config.epochs,
         "best_epoch": best + 1,
-        "public_test_accuracy": accuracies[best],
+        "public_test_accuracy": public_test_accuracy,
         "public_test_contaminated": config.train_on_public_test,
         "constant_images_left_out": constant_images_left_out,
         "resumed_after": resumed_after,

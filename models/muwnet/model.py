@@ -59,7 +59,7 @@ def scale_down(model: keras.Model, size: int) -> keras.Model:
       size: side in pixels to which the augmented faces are scaled.
     """
     resize = keras.layers.Resizing(size, size, name="phase_resize")
-    first = next(layer for layer in model.layers if layer.name.startswith("stage"))
+    first = _get_first_of_stages(model)
 
     def call(layer, *args, **kwargs):
         if layer is first:
@@ -67,6 +67,21 @@ def scale_down(model: keras.Model, size: int) -> keras.Model:
         return layer(*args, **kwargs)
 
     return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
+
+
+def split_behind_augmentation(model: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """Returns what a network does to pixels and what follows, up to its logits; layers are shared.
+
+    Args:
+      model: from `build_muwnet`.
+    """
+    between = _get_first_of_stages(model).input
+    logits = model.get_layer(LOGITS).output
+    return keras.Model(model.input, between), keras.Model(between, logits)
+
+
+def _get_first_of_stages(model: keras.Model) -> keras.layers.Layer:
+    return next(layer for layer in model.layers if layer.name.startswith("stage"))
 
 
 def augment(image: keras.KerasTensor, config: muwnet_config.MuWNetConfig) -> keras.KerasTensor:

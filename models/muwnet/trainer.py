@@ -22,6 +22,7 @@ from muwnet_fer.models.muwnet import (
     manifest,
     model,
     packaged_weights,
+    precise_batch_norm,
     preprocessing,
     training,
 )
@@ -87,9 +88,21 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
     )
 
     history = trained.history
-    temperature = _fit_temperature(muwnet, config, public_test)
+    if config.precise_batch_norm:
+        precise_batch_norm.measure(muwnet, train.faces, config.batch_size)
+    logits = model.get_logits(muwnet).predict(
+        public_test.faces, batch_size=config.batch_size, verbose=0
+    )
+    labels = public_test.labels.numpy()
+    accuracy = float(np.mean(logits.argmax(axis=1) == labels))
+    temperature = 1.0  # of faces that were trained on the network is surer than of others
+    if not config.train_on_public_test:
+        temperature = calibration.fit_temperature(logits, labels)
+    _LOGGER.info(
+        "    %s %.1f%%, temperature %.3f", config.validation_name, 100 * accuracy, temperature
+    )
     facts = manifest.describe(
-        config, muwnet, history, lineage, left_out, trained.resumed_after, temperature
+        config, muwnet, history, lineage, left_out, trained.resumed_after, accuracy, temperature
     )
     run_dir = pathlib.Path(fn_args.model_run_dir)
     shutil.copytree(checkpoint_dir / training.TENSORBOARD, run_dir, dirs_exist_ok=True)
@@ -128,16 +141,3 @@ def _read_weights(name: str, sha256: str) -> packaged_weights.Weights:
             f"expected {name} as it was when the run began, got others"
         )
     return found
-
-
-def _fit_temperature(
-    muwnet: keras.Model, config: muwnet_config.MuWNetConfig, public_test: examples.Split
-) -> float:
-    if config.train_on_public_test:
-        return 1.0  # of faces that were trained on the network is surer than of others
-    logits = model.get_logits(muwnet).predict(
-        public_test.faces, batch_size=config.batch_size, verbose=0
-    )
-    temperature = calibration.fit_temperature(logits, public_test.labels.numpy())
-    _LOGGER.info("    temperature %.3f, fitted on PublicTest", temperature)
-    return temperature

@@ -28,7 +28,7 @@ def test_describe_states_the_facts(monkeypatch, tiny_config):
     config = dataclasses.replace(tiny_config, phases=phases)
     model = muwnet_model.build_muwnet(config)
     facts = manifest.describe(
-        config, model, HISTORY, {"profile": "smoke", "rows": 7}, 11, [1, 3], 1.25
+        config, model, HISTORY, {"profile": "smoke", "rows": 7}, 11, [1, 3], 0.7, 1.25
     )
     assert facts == {
         "profile": "smoke",
@@ -38,7 +38,7 @@ def test_describe_states_the_facts(monkeypatch, tiny_config):
         "seed": 5,
         "epochs": 4,
         "best_epoch": 2,  # counted from one, the first of equals
-        "public_test_accuracy": 0.75,
+        "public_test_accuracy": 0.7,
         "public_test_contaminated": False,
         "constant_images_left_out": 11,
         "resumed_after": [1, 3],
@@ -54,7 +54,7 @@ def test_describe_states_the_facts(monkeypatch, tiny_config):
 def test_describe_tells_that_public_test_was_trained_on(monkeypatch, tiny_config):
     monkeypatch.setattr(manifest, "read_commit", lambda: None)
     model = muwnet_model.build_muwnet(tiny_config)
-    facts = manifest.describe(muwnet_config.PAPER_2, model, HISTORY, {}, 0, [], 1.0)
+    facts = manifest.describe(muwnet_config.PAPER_2, model, HISTORY, {}, 0, [], 0.7, 1.0)
     assert facts["public_test_contaminated"] is True
     assert facts["epochs"] == 250
     assert facts["commit"] is None

@@ -15,6 +15,7 @@ from muwnet_fer.models.muwnet import (
     distillation,
     model,
     packaged_weights,
+    precise_batch_norm,
     trainer,
     training,
 )
@@ -123,6 +124,26 @@ def test_temperature_is_fitted_on_public_test_where_that_is_not_trained_on(
     both = ("train", "public_test")
     facts = run(merged, transformed, files, tmp_path / "merged" / "out", train=both)
     assert facts["temperature"] == 1.0
+
+
+def test_what_is_exported_has_statistics_of_faces_as_they_are(config, transformed, files, tmp_path):
+    plain = run(config, transformed, files, tmp_path / "plain" / "out")
+    config = dataclasses.replace(config, precise_batch_norm=True)
+    facts = run(config, transformed, files, tmp_path / "precise" / "out")
+    assert facts["history"]["val_accuracy"] == plain["history"]["val_accuracy"]
+    expected = model.build_muwnet(config)
+    packaged_weights.assign(expected, packaged_weights.read(str(tmp_path / "plain/out/model")))
+    precise_batch_norm.measure(expected, splits.make_split(40, 0).faces, config.batch_size)
+    exported = packaged_weights.read(str(tmp_path / "precise" / "out" / "model"))
+    for one, other in zip(expected.weights, exported.arrays, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5, err_msg=one.path)
+    # What the manifest says is of the exported network.
+    split = splits.make_split(14, 1)
+    faces = np.concatenate([split.faces, np.full((CONSTANT, 48, 48), 9, np.uint8)])
+    labels = [*split.labels.numpy(), *range(CONSTANT)]
+    predict = tf.saved_model.load(str(tmp_path / "precise/out/model")).signatures["predict_faces"]
+    found = predict(image=faces)["class_id"].numpy() == labels
+    assert facts["public_test_accuracy"] == pytest.approx(found.mean())
 
 
 def test_constant_images_are_trained_on_where_the_config_says_so(
