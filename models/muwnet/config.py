@@ -205,7 +205,7 @@ LITE = dataclasses.replace(
     ),
     fully_connected=48,
     dropout=0.1,  # this and the milder augmentation: too few parameters to learn faces by heart
-    phases=(Phase(240),),
+    phases=(Phase(80),),
     augmentation=Augmentation(
         shift=0.08, zoom=0.1, rotation=10.0, light=0.2, erasing=0.1, mixup=0.0
     ),
