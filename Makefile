@@ -16,8 +16,9 @@ setup: $(INSTALLED) ## Create .venv and install the lock, if need be
 run: $(INSTALLED) ## Run the whole pipeline: $FER2013_CSV, data/raw/fer2013.csv or a drawn sample
 	$(VENV)/bin/muwnet-fer run
 
+# In the order of the folders: else the files of few tests, the longest ones, come last and alone.
 test: $(INSTALLED) ## Run every test; with FER2013_CSV set, those on the real data too
-	$(VENV)/bin/python -m pytest -n auto --dist loadfile
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations 30
 
 lint: $(INSTALLED) ## Check style and format
 	$(VENV)/bin/ruff check .
