@@ -10,11 +10,13 @@ import sys
 import numpy as np
 import pytest
 import yaml
+from sklearn import calibration
 from sklearn import metrics as sklearn_metrics
+from tensorflow_metadata.proto.v0 import anomalies_pb2
 
 from muwnet_fer.components.report import duplicates, run_facts, site
 from muwnet_fer.components.report import sources as report_sources
-from muwnet_fer.components.report.pages import evaluation, model_card, training
+from muwnet_fer.components.report.pages import evaluation, history, model_card, training
 from muwnet_fer.data import fer2013
 from muwnet_fer.pipeline import output_folder, run_list
 from muwnet_fer.tests.components import conftest as made
@@ -122,13 +124,18 @@ def test_an_altered_prediction_alters_figures_and_page(sources, write_sources, t
     assert pages[0] != pages[1]
 
 
-def test_bins_of_the_reliability_diagram_hold_every_face(sources):
+def test_the_reliability_diagram_equals_scikit_learns(sources):
     facts = evaluation.collect(sources)
     bins = facts["reliability"]
     assert sum(of["faces"] for of in bins) == facts["rows"]
-    assert all(of["low"] <= of["confidence"] <= of["high"] for of in bins)
-    error = sum(of["faces"] * abs(of["accuracy"] - of["confidence"]) for of in bins)
-    assert error / facts["rows"] == pytest.approx(facts["expected_calibration_error"])
+    confidence = PREDICTIONS.probabilities.max(axis=1)
+    right = PREDICTIONS.probabilities.argmax(axis=1) == PREDICTIONS.labels
+    shares, confidences = calibration.calibration_curve(right, confidence, n_bins=15)
+    assert [of["accuracy"] for of in bins] == pytest.approx(list(shares))
+    assert [of["confidence"] for of in bins] == pytest.approx(list(confidences))
+    faces, _ = np.histogram(confidence, bins=15, range=(0, 1))
+    error = np.average(np.abs(shares - confidences), weights=faces[faces > 0])
+    assert facts["expected_calibration_error"] == pytest.approx(error)
 
 
 def test_only_models_of_fer2013_stand_beside_others(sources, write_sources):
@@ -226,6 +233,13 @@ def test_what_comes_from_outside_is_escaped(write_sources, tmp_path):
         commit=HOSTILE,
         source_fingerprint=HOSTILE,
     )
+    found = anomalies_pb2.Anomalies()
+    for part in (found.anomaly_info[HOSTILE], found.dataset_anomaly_info):
+        part.short_description = part.description = HOSTILE
+        part.reason.add(short_description=HOSTILE, description=HOSTILE)
+    anomalies = tmp_path / "anomalies" / "Split-train"
+    anomalies.mkdir(parents=True)
+    (anomalies / "SchemaDiff.pb").write_bytes(found.SerializeToString())
     run = made.make_run(1, failure=HOSTILE, log=HOSTILE, data_name=HOSTILE, version=HOSTILE)
     earlier = made.make_run(0, profile=HOSTILE, verdict=HOSTILE)
     sources = dataclasses.replace(
@@ -233,13 +247,15 @@ def test_what_comes_from_outside_is_escaped(write_sources, tmp_path):
         run=run,
         runs=(earlier, run),
         pushed_version=HOSTILE,
+        anomalies=str(anomalies.parent),
         compared=dataclasses.replace(sources, run=earlier),
     )
     site.write(sources, tmp_path / "site")
     for page in (tmp_path / "site").glob("*.html"):
         assert "<script>alert" not in page.read_text(), page
-    shown = (tmp_path / "site" / "index.html").read_text()
-    assert html.escape(HOSTILE, quote=False).split("(")[0] in shown
+    for name in ("index.html", "data.html", "gates.html"):
+        shown = (tmp_path / "site" / name).read_text()
+        assert html.escape(HOSTILE, quote=False).split("(")[0] in shown
     _, front, card = (tmp_path / "site" / "MODEL_CARD.md").read_text().split("---\n", 2)
     assert yaml.safe_load(front)["model-index"][0]["name"] == f"muwnet-{HOSTILE}"
     assert "<script>" not in card
@@ -251,6 +267,12 @@ def test_a_report_about_any_run_lists_all_runs(sources, tmp_path):
     page = (tmp_path / "site" / "history.html").read_text()
     places = [page.index(f'<th scope="row">{run.run_id}') for run in runs]
     assert places == sorted(places, reverse=True)
+
+
+def test_history_says_why_a_run_failed(sources):
+    run = made.make_run(1, failure="bad input: row 3", exit_code=2)
+    (found,) = history.collect(dataclasses.replace(sources, run=run, runs=(run,)))["runs"]
+    assert (found["verdict"], found["failure"]) == ("failed", "bad input: row 3")
 
 
 def test_gates_begin_with_the_rows_set_aside(sources, tmp_path):

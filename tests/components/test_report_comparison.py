@@ -83,9 +83,17 @@ def test_models_of_other_faces_are_refused(write_sources):
 
 
 def test_a_run_without_predictions_is_refused(write_sources):
-    first = dataclasses.replace(write_sources(FIRST), predictions=None)
-    with pytest.raises(paired.ComparisonError, match="got one that ended before it"):
-        comparison.collect(dataclasses.replace(write_sources(SECOND), compared=first))
+    second = write_sources(SECOND)
+
+    def expect_refused(run, message):
+        first = dataclasses.replace(write_sources(FIRST), predictions=None, run=run)
+        with pytest.raises(paired.ComparisonError, match=message):
+            comparison.collect(dataclasses.replace(second, compared=first))
+
+    run = made.make_run(1)
+    expect_refused(run, f"got {run.run_id}, which ended before it")
+    measured = dataclasses.replace(run, figures={"accuracy": 0.5, "macro_f1": 0.5})
+    expect_refused(measured, f"got {run.run_id}, whose predictions were pruned")
 
 
 @pytest.fixture

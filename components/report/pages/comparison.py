@@ -6,6 +6,7 @@ from typing import Any
 import markupsafe
 import numpy as np
 
+from muwnet_fer.components.predictor import artifacts as predictor_artifacts
 from muwnet_fer.components.report import comparison_plots, paired, pictures, slices
 from muwnet_fer.components.report import sources as report_sources
 from muwnet_fer.data import fer2013
@@ -18,13 +19,10 @@ def collect(sources: report_sources.Sources) -> dict[str, Any]:
     """Returns the differences of `sources` from `sources.compared`.
 
     Raises:
-      paired.ComparisonError: where one of them has no predictions, or they are of other faces.
+      paired.ComparisonError: where one of them has no predictions or no longer any, or they are of
+        other faces.
     """
-    first, second = sources.compared.private_test, sources.private_test
-    if first is None or second is None:
-        raise paired.ComparisonError(
-            "expected two runs that got to the Predictor, got one that ended before it"
-        )
+    first, second = _get_predictions(sources.compared), _get_predictions(sources)
     paired.check_rows(first, second)
     labels = second.labels
     predicted = [of.probabilities.argmax(axis=1) for of in (first, second)]
@@ -63,6 +61,18 @@ def draw(sources: report_sources.Sources, facts: dict[str, Any]) -> dict[str, ma
                 faces = [examples.decode(index) for index in indices]
                 plots[kind] = pictures.show(faces, captions, "A face")
     return plots
+
+
+def _get_predictions(sources: report_sources.Sources) -> predictor_artifacts.PredictedSplit:
+    if sources.private_test is not None:
+        return sources.private_test
+    run = sources.run
+    # The run's notes keep its figures when `prune` takes its artifacts.
+    reason = "whose predictions were pruned" if run and run.figures else "which ended before it"
+    raise paired.ComparisonError(
+        "expected two runs with the predictions of their Predictor, got "
+        f"{run.run_id if run else 'one'}, {reason}"
+    )
 
 
 def _describe_run(sources: report_sources.Sources) -> dict[str, Any]:

@@ -24,6 +24,7 @@ def collect(sources: report_sources.Sources) -> dict[str, Any]:
                 "data": run.data_name or run.data_md5,
                 "rows": sum(run.row_counts.values()),
                 "verdict": run.end,
+                "failure": run.failure,
                 "accuracy": run.figures and run.figures["accuracy"],
                 "macro_f1": run.figures and run.figures["macro_f1"],
                 "version": run.version,
