@@ -1,11 +1,12 @@
 """`muwnet-fer report` and `runs`: what runs made, to look at."""
 
+import contextlib
 import json
 import logging
 import os
 import warnings
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -61,24 +62,15 @@ def report(
     folder = _find_folder(output)
     _be_quiet()
     from muwnet_fer.components.report import paired, site
-    from muwnet_fer.pipeline import run_list, run_report
+    from muwnet_fer.pipeline import run_report
 
     compared_id, run_id = compare or (None, run_id)
-    try:
+    with _errors_said(folder, run_id, paired.ComparisonError):
         if form == "json":
             facts = site.collect(run_report.read_sources(folder, run_id, compared_id))
             click.echo(json.dumps(facts, indent=1))
             return
         path = run_report.write(folder, run_id, compared_id)
-    except (run_list.RunError, paired.ComparisonError) as error:
-        raise click.UsageError(str(error)) from error
-    except (ValueError, OSError) as error:
-        raise click.ClickException(str(error)) from error
-    except Exception as error:  # of ML Metadata or TensorFlow, for a damaged store or artifact
-        raise click.ClickException(
-            f"expected the artifacts of run {run_id} under {folder.path}, got "
-            f"{type(error).__name__}: {error}"
-        ) from error
     click.echo(path)
     if open_page and not webbrowser.open(path.as_uri()):
         raise click.ClickException(f"no browser to open {path} in")
@@ -94,7 +86,9 @@ def runs(context: click.Context, output: str | None) -> None:
     if context.invoked_subcommand is None:
         from muwnet_fer.pipeline import run_list
 
-        click.echo(run_list.format_table(_call(run_list.read, _find_folder(output))))
+        folder = _find_folder(output)
+        with _errors_said(folder, "latest"):
+            click.echo(run_list.format_table(run_list.read(folder)))
 
 
 @runs.command()
@@ -108,7 +102,9 @@ def show(output: str | None, run_id: str) -> None:
     _be_quiet()
     from muwnet_fer.pipeline import run_lineage
 
-    click.echo(_call(run_lineage.describe, _find_folder(output), run_id))
+    folder = _find_folder(output)
+    with _errors_said(folder, run_id):
+        click.echo(run_lineage.describe(folder, run_id))
 
 
 def _be_quiet() -> None:
@@ -130,12 +126,24 @@ def _find_folder(output: str | None) -> Any:
         raise click.UsageError(str(error)) from error
 
 
-def _call(function: Callable, *arguments: Any) -> Any:
+@contextlib.contextmanager
+def _errors_said(folder: Any, run_id: str, *of_arguments: type[Exception]) -> Iterator[None]:
+    """Makes messages of what can be wrong with a run.
+
+    Args:
+      of_arguments: errors, besides one of a run that is not there, for which the command line is
+        to blame.
+    """
     from muwnet_fer.pipeline import run_list
 
     try:
-        return function(*arguments)
-    except run_list.RunError as error:
+        yield
+    except (run_list.RunError, *of_arguments) as error:
         raise click.UsageError(str(error)) from error
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
+    except Exception as error:  # of ML Metadata or TensorFlow, for a damaged store or artifact
+        raise click.ClickException(
+            f"expected the artifacts of run {run_id} under {folder.path}, got "
+            f"{type(error).__name__}: {error}"
+        ) from error

@@ -61,8 +61,12 @@ def test_a_run_that_ends_with_a_damaged_store_has_a_report_of_its_end(
     assert f"report    {output}/report/index.html" in printed
     page = (output / "report" / "index.html").read_text()
     assert "the disk is dying" in page
-    finished = commands.run_command("muwnet-fer", "report", "--output", output, cwd=tmp_path)
-    assert finished.exit_code == 1
-    assert f"expected the artifacts of run latest under {output}, got " in finished.output
-    assert "Traceback" not in finished.output
+    for arguments in (
+        ("report", "--output", output),
+        ("runs", "--output", output, "show", "latest"),
+    ):
+        finished = commands.run_command("muwnet-fer", *arguments, cwd=tmp_path)
+        assert finished.exit_code == 1
+        assert f"expected the artifacts of run latest under {output}, got " in finished.output
+        assert "Traceback" not in finished.output
     assert (output / "report" / "index.html").read_text() == page  # the last site stays
