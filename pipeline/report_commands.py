@@ -124,6 +124,8 @@ def _find_folder(output: str | None) -> Any:
         return run_list.find_folder(output)
     except output_folder.OutputFolderError as error:
         raise click.UsageError(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @contextlib.contextmanager

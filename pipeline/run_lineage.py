@@ -1,5 +1,7 @@
 """Which data, schema, code and model led to a pushed version, and back; as text."""
 
+import pathlib
+
 import tabulate
 
 from muwnet_fer.pipeline import output_folder, run_list, run_record, run_report
@@ -34,7 +36,7 @@ def describe(output: output_folder.OutputFolder, run_id: str) -> str:
         facts.append(("failure", run.failure))
     if run.version:
         path = output.serving_model / run.version
-        facts.append(("version", f"{path}{'' if path.exists() else ' (deleted since)'}"))
+        facts.append(("version", _describe_path(str(path))))
     table = tabulate.tabulate(
         _list_artifacts(output, records), ("component", "artifact", "made by run", "path")
     )
@@ -55,6 +57,10 @@ def _list_artifacts(
     with run_record.open_metadata(output) as handle:
         makers = run_record.find_makers(handle.store, [artifact.id for *_, artifact in artifacts])
     return [
-        (name, key, makers.get(artifact.id, "unknown"), artifact.uri)
+        (name, key, makers.get(artifact.id, "unknown"), _describe_path(artifact.uri))
         for name, key, artifact in artifacts
     ]
+
+
+def _describe_path(path: str) -> str:
+    return path if pathlib.Path(path).exists() else f"{path} (deleted since)"

@@ -57,7 +57,9 @@ def draw_history(runs: list[dict[str, Any]]) -> markupsafe.Markup:
             if run["verdict"] != "blessed":
                 axes.axvline(place, color=svg.WARNING, linewidth=1, linestyle=":")
         axes.set(xlabel="run (dotted: not blessed)", ylabel="on private_test")
-        axes.set_xticks(places, [run["started"][:10] for run in runs], rotation=45, ha="right")
+        axes.set_xticks(
+            places, [run["started"][:16].replace("T", " ") for run in runs], rotation=45, ha="right"
+        )
         figure.legend(loc="outside upper center", ncols=2)
     last = runs[-1]
     return svg.render(

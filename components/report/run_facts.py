@@ -12,6 +12,7 @@ from muwnet_fer.data import atomic_file
 
 FILE_NAME = "run.json"
 BLESSED, NOT_BLESSED = "blessed", "not blessed"  # verdicts
+_ENDS = {0: "not judged", 3: "anomaly", 130: "interrupted"}  # by exit code; all else failed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +55,7 @@ class RunFacts:
             return self.verdict or "not ended"
         if self.verdict == BLESSED and self.exit_code:
             return f"{self.verdict}, then failed"
-        return self.verdict or ("failed" if self.exit_code else "not judged")
+        return self.verdict or _ENDS.get(self.exit_code, "failed")
 
 
 def write(facts: RunFacts, folder: pathlib.Path) -> None:

@@ -269,10 +269,12 @@ def test_a_report_about_any_run_lists_all_runs(sources, tmp_path):
     assert places == sorted(places, reverse=True)
 
 
-def test_history_says_why_a_run_failed(sources):
+def test_history_says_why_a_run_failed(sources, tmp_path):
     run = made.make_run(1, failure="bad input: row 3", exit_code=2)
     (found,) = history.collect(dataclasses.replace(sources, run=run, runs=(run,)))["runs"]
     assert (found["verdict"], found["failure"]) == ("failed", "bad input: row 3")
+    site.write(dataclasses.replace(sources, run=run, runs=(run,)), tmp_path / "site")
+    assert "failed: bad input: row 3" in (tmp_path / "site" / "history.html").read_text()
 
 
 def test_gates_begin_with_the_rows_set_aside(sources, tmp_path):
@@ -351,6 +353,8 @@ def test_facts_of_a_later_version_are_read_as_far_as_they_are_known(tmp_path):
         ({"verdict": None, "exit_code": None}, "not ended"),
         ({"verdict": None, "exit_code": 0}, "not judged"),
         ({"verdict": None, "exit_code": 1}, "failed"),
+        ({"verdict": None, "exit_code": 3}, "anomaly"),
+        ({"verdict": None, "exit_code": 130}, "interrupted"),
         ({"verdict": "not blessed", "exit_code": 4}, "not blessed"),
         ({"verdict": "blessed", "exit_code": 0}, "blessed"),
         ({"verdict": "blessed", "exit_code": 1}, "blessed, then failed"),

@@ -206,6 +206,17 @@ def test_wrong_arguments_are_said(output, arguments, message):
     assert "Traceback" not in finished.output
 
 
+def test_a_folder_that_cannot_be_looked_at_is_said(tmp_path):
+    (tmp_path / "lineage.json").mkdir()
+    for command in (("report",), ("runs",), ("runs", "show")):
+        name, *others = command
+        arguments = [name, "--output", tmp_path, *others, *(["latest"] if others else [])]
+        finished = commands.run_command("muwnet-fer", *arguments, cwd=tmp_path)
+        assert finished.exit_code == 1
+        assert "Is a directory" in finished.output
+        assert "Traceback" not in finished.output
+
+
 def test_a_folder_without_runs_is_said(tmp_path):
     for command in ("report", "runs"):
         finished = commands.run_command("muwnet-fer", command, cwd=tmp_path)
@@ -221,6 +232,7 @@ def test_a_run_that_fails_at_any_component_has_its_report(output, tmp_path):
     for node in nodes:
         assert f"{node} ended with 1" in finished.output, finished.output
     assert "not written" not in finished.output
+    assert "of the run's end alone" not in finished.output
     failed = [run_facts.read(folder) for folder in sorted((output / "runs").iterdir())]
     failed = failed[-len(nodes) :]
     for number, (node, facts) in enumerate(zip(nodes, failed, strict=True)):
