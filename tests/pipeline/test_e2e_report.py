@@ -208,9 +208,12 @@ def test_wrong_arguments_are_said(output, arguments, message):
 
 def test_a_folder_that_cannot_be_looked_at_is_said(tmp_path):
     (tmp_path / "lineage.json").mkdir()
-    for command in (("report",), ("runs",), ("runs", "show")):
-        name, *others = command
-        arguments = [name, "--output", tmp_path, *others, *(["latest"] if others else [])]
+    of_folder = ("--output", tmp_path)
+    for arguments in (
+        ("report", *of_folder),
+        ("runs", *of_folder),
+        ("runs", *of_folder, "show", "latest"),
+    ):
         finished = commands.run_command("muwnet-fer", *arguments, cwd=tmp_path)
         assert finished.exit_code == 1
         assert "Is a directory" in finished.output
