@@ -88,7 +88,8 @@ PROFILES = {
             "cpu-long",
             muwnet_config.CPU_LONG,
             _FER2013_GATES,
-            "14 hours on 2 CPU cores with FER2013",
+            "1.5 hours a part on 2 CPU cores with FER2013",
+            teachers=("cpu",),
         ),
         Profile(
             "lite",
