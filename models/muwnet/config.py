@@ -184,7 +184,7 @@ CPU = MuWNetConfig(
 CPU_LONG = dataclasses.replace(
     CPU,
     learning_rate=0.2,
-    phases=(Phase(14),),
+    phases=(Phase(11),),
     augmentation=Augmentation(shift=0.08, zoom=0.12, rotation=12.0, light=0.2, erasing=0.25),
     warmup_epochs=0.5,
     distillation=0.3,
