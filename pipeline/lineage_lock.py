@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import filelock
 
 _LOCK_FILE = ".lock"
+_SECONDS = 0.2  # longer than `is_held` of another process takes
 
 
 class LineageBusyError(RuntimeError):
@@ -23,7 +24,7 @@ def hold(output: pathlib.Path) -> Iterator[None]:
     """
     lock = filelock.FileLock(output / _LOCK_FILE)
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=_SECONDS)
     except filelock.Timeout as error:
         raise LineageBusyError(
             f"another command works in {output}: wait until it ends, or name another folder with "
@@ -33,3 +34,14 @@ def hold(output: pathlib.Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def is_held(output: pathlib.Path) -> bool:
+    """Returns whether a process works on an output folder, or may do so: who may not write into it
+    cannot try the lock.
+    """
+    try:
+        with filelock.FileLock(output / _LOCK_FILE, blocking=False):
+            return False
+    except (filelock.Timeout, OSError):
+        return True

@@ -175,9 +175,9 @@ def _tell_verdict(config: pipeline_config.PipelineConfig, records: dict, to: str
     result = verdict.read_verdict(records)
     console.LOGGER.info("\n%s\n", result.f1_table)
     console.LOGGER.info("%s\n", verdict.describe_figures(result.private_test))
-    evaluations = run_report.count_evaluator_runs(config.output)
+    reads = run_report.count_private_test_reads(config.output)
     console.LOGGER.info(
-        "note      Evaluator runs on private_test in this output folder: %d", evaluations
+        "note      runs that read private_test in this output folder so far: %d", reads
     )
     if low_floors := profiles.explain_low_floors(config.gates):
         console.LOGGER.info("note      %s", low_floors)

@@ -25,6 +25,7 @@ class Profile:
     muwnet: muwnet_config.MuWNetConfig
     gates: Gates
     expected_time: str
+    warm_start: str | None = None  # packaged weights that it goes on from
     teachers: tuple[str, ...] = ()  # packaged weights that it learns from
     gates_off_sample: Gates | None = None  # where `gates` are meant for the drawn sample alone
 
@@ -89,6 +90,7 @@ PROFILES = {
             muwnet_config.CPU_LONG,
             _FER2013_GATES,
             "1.5 hours a part on 2 CPU cores with FER2013",
+            warm_start="cpu",
             teachers=("cpu",),
         ),
         Profile(

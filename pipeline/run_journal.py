@@ -5,8 +5,9 @@ import datetime
 import pathlib
 
 from muwnet_fer.components.report import run_facts
-from muwnet_fer.models.muwnet import manifest
+from muwnet_fer.models.muwnet import manifest, trainer
 from muwnet_fer.pipeline import config as pipeline_config
+from muwnet_fer.pipeline import source_fingerprint
 
 
 class RunJournal:
@@ -42,6 +43,7 @@ class RunJournal:
                 bad_rows=data.bad_rows,
                 max_bad_rows=self._config.max_bad_rows,
                 commit=manifest.read_commit(),
+                source_fingerprint=source_fingerprint.compute(trainer.__name__),
                 log=str(self._log),
             )
         )

@@ -21,7 +21,7 @@ def describe(output: output_folder.OutputFolder, run_id: str) -> str:
         ("data", run.data_name or "no Kaggle file"),
         ("MD5", run.data_md5),
         ("rows", ", ".join(f"{split} {count:,}" for split, count in run.row_counts.items())),
-        ("code", f"commit {run.commit or 'unknown'}"),
+        ("code", f"commit {run.commit or 'unknown'}, source {run.source_fingerprint or 'unknown'}"),
     ]
     if manifest := found.manifest:
         start = manifest["warm_start"]

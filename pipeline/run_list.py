@@ -1,12 +1,13 @@
 """The runs of an output folder, from their RunFacts; no TFX here, which takes seconds to import."""
 
+import dataclasses
 import warnings
 
 import tabulate
 
 from muwnet_fer.components.report import run_facts
 from muwnet_fer.pipeline import config as pipeline_config
-from muwnet_fer.pipeline import output_folder
+from muwnet_fer.pipeline import lineage_lock, output_folder
 
 LATEST = "latest"
 _SHOWN_RUNS = 5
@@ -54,6 +55,8 @@ def find_folder(path: str | None) -> output_folder.OutputFolder:
 def read(output: output_folder.OutputFolder) -> list[run_facts.RunFacts]:
     """Returns the facts of all runs, oldest first; warns of files that hold none.
 
+    One that did not write how it ended, and no longer goes on, has the exit code KILLED.
+
     Raises:
       OSError: where one cannot be read.
     """
@@ -63,7 +66,12 @@ def read(output: output_folder.OutputFolder) -> list[run_facts.RunFacts]:
             runs.append(run_facts.read(folder))
         except ValueError as error:  # one damaged file must not hide the others
             warnings.warn(str(error), DamagedRunWarning, stacklevel=2)
-    return runs
+    return [
+        dataclasses.replace(run, exit_code=run_facts.KILLED)
+        if run.exit_code is None and (run is not runs[-1] or not lineage_lock.is_held(output.path))
+        else run
+        for run in runs
+    ]
 
 
 def format_table(runs: list[run_facts.RunFacts]) -> str:

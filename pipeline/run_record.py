@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Iterable
 
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
@@ -35,9 +36,15 @@ class NodeRecord:
 
 
 def open_metadata(output: output_folder.OutputFolder) -> metadata.Metadata:
-    """Returns an output folder's ML Metadata, to be entered as a context."""
-    path = str(output.metadata)
-    return metadata.Metadata(metadata.sqlite_metadata_connection_config(path))
+    """Returns an output folder's ML Metadata, to be entered as a context.
+
+    Raises:
+      FileNotFoundError: where there is none; to read one must not make one.
+    """
+    path = output.metadata
+    if not path.exists():
+        raise FileNotFoundError(f"expected ML Metadata at {path}, got no such file")
+    return metadata.Metadata(metadata.sqlite_metadata_connection_config(str(path)))
 
 
 def find_model(trainer: NodeRecord) -> pathlib.Path:
@@ -53,14 +60,24 @@ def find_quarantine(example_gen: NodeRecord) -> pathlib.Path | None:
     return path if path.exists() else None
 
 
-def count_executions(store: metadata_store.MetadataStore, pipeline_name: str, node_id: str) -> int:
-    """Returns how often a node ran in any run, failed or not; what came from the cache did not."""
-    node = store.get_context_by_type_and_name(_NODE, f"{pipeline_name}.{node_id}")
-    if node is None:
-        return 0
+def count_runs(
+    store: metadata_store.MetadataStore, pipeline_name: str, node_ids: Iterable[str]
+) -> int:
+    """Returns how many runs ran one of the nodes, failed or not; what came from the cache did not
+    run.
+    """
     cached = metadata_store_pb2.Execution.CACHED
-    executions = store.get_executions_by_context(node.id)
-    return sum(execution.last_known_state != cached for execution in executions)
+    runs = set()
+    for node_id in node_ids:
+        node = store.get_context_by_type_and_name(_NODE, f"{pipeline_name}.{node_id}")
+        for execution in store.get_executions_by_context(node.id) if node else ():
+            if execution.last_known_state != cached:
+                runs.update(
+                    context.id
+                    for context in store.get_contexts_by_execution(execution.id)
+                    if context.type == _PIPELINE_RUN
+                )
+    return len(runs)
 
 
 def read_node(

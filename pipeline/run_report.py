@@ -111,15 +111,20 @@ def _read_thresholds(
     return gate and json.loads(gate.properties[anomaly_gate.THRESHOLDS_KEY])
 
 
-def count_evaluator_runs(output: output_folder.OutputFolder) -> int:
-    """Returns how often PrivateTest was read by an Evaluator, in all runs of the folder."""
+def count_private_test_reads(output: output_folder.OutputFolder) -> int:
+    """Returns how many runs of the folder held a model against PrivateTest.
+
+    The Evaluator does; the Predictor alone does, too, for its predictions are in the report.
+    """
     with run_record.open_metadata(output) as handle:
-        return run_record.count_executions(handle.store, pipeline_config.PIPELINE_NAME, "Evaluator")
+        return run_record.count_runs(
+            handle.store, pipeline_config.PIPELINE_NAME, ("Predictor", "Evaluator")
+        )
 
 
 def summarise(output: output_folder.OutputFolder, records: Records) -> dict[str, object]:
     """Returns the RunFacts of a run that has ended: count, verdict, version, figures."""
-    found: dict[str, object] = {"evaluator_runs": count_evaluator_runs(output)}
+    found: dict[str, object] = {"private_test_reads": count_private_test_reads(output)}
     if "Predictor" in records:
         (predictions,) = records["Predictor"].outputs["predictions"]
         split = predictor_artifacts.read(predictions.uri, fer2013.PRIVATE_TEST)

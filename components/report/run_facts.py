@@ -12,7 +12,9 @@ from muwnet_fer.data import atomic_file
 
 FILE_NAME = "run.json"
 BLESSED, NOT_BLESSED = "blessed", "not blessed"  # verdicts
-_ENDS = {0: "not judged", 3: "anomaly", 130: "interrupted"}  # by exit code; all else failed
+KILLED = -9  # in place of an exit code that nobody was left to write
+# By exit code; all else failed.
+_ENDS = {0: "not judged", 3: "anomaly", 130: "interrupted", KILLED: "killed"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +28,7 @@ class ComponentFacts:
 
 @dataclasses.dataclass(frozen=True)
 class RunFacts:
-    """One run. `ended` and `exit_code` are None while it goes on, or where it was killed."""
+    """One run. `ended` and `exit_code` are None while it goes on, or of one that was killed."""
 
     run_id: str
     started: str  # ISO 8601, local time with its offset
@@ -37,13 +39,14 @@ class RunFacts:
     row_counts: dict[str, int]  # by split
     bad_rows: int  # set aside
     commit: str | None
+    source_fingerprint: str | None = None  # of the training's code
     max_bad_rows: int | None = None  # more of them end a run; None of a run that did not say
     components: tuple[ComponentFacts, ...] = ()
     ended: str | None = None
     exit_code: int | None = None
     failure: str | None = None  # the message, as the run printed it
     log: str | None = None  # path of the full log
-    evaluator_runs: int | None = None  # in this output folder so far
+    private_test_reads: int | None = None  # by runs of this output folder so far
     verdict: str | None = None  # blessed, not blessed, or None where nothing was judged
     version: str | None = None  # pushed
     figures: dict[str, Any] | None = None  # accuracy and macro_f1 on private_test
@@ -52,7 +55,7 @@ class RunFacts:
     def end(self) -> str:
         """The verdict, or how else it ended; both where something failed after a blessing."""
         if self.exit_code is None:
-            return self.verdict or "not ended"
+            return self.verdict or "under way"
         if self.verdict == BLESSED and self.exit_code:
             return f"{self.verdict}, then failed"
         return self.verdict or _ENDS.get(self.exit_code, "failed")

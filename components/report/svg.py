@@ -15,7 +15,6 @@ _PLACEHOLDERS = {
     "#010205": "var(--series-1)",
     "#010206": "var(--series-2)",
     "#010207": "var(--series-3)",
-    "#010208": "var(--series-4)",
     "#010209": "var(--warning)",
 }
 FOREGROUND, GRID, *SERIES, WARNING = _PLACEHOLDERS

@@ -8,7 +8,7 @@ import scipy.stats
 from muwnet_fer.data import fer2013
 from muwnet_fer.models.muwnet import calibration
 
-_CONFIDENCE = 0.95
+CONFIDENCE = 0.95
 _RESAMPLES, _SEED = 2000, 1
 
 
@@ -75,7 +75,7 @@ def compute(
 def measure_share(hits: np.ndarray) -> Interval:
     """Returns the share of true values, bool [N], N of at least 1, with Wilson's interval."""
     test = scipy.stats.binomtest(int(hits.sum()), len(hits))
-    interval = test.proportion_ci(_CONFIDENCE, method="wilson")
+    interval = test.proportion_ci(CONFIDENCE, method="wilson")
     return Interval(float(hits.mean()), float(interval.low), float(interval.high))
 
 
@@ -104,14 +104,28 @@ def compute_by_class(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
     )
 
 
+def compute_f1_of_draws(matrices: np.ndarray, f1: np.ndarray) -> np.ndarray:
+    """Returns the F1 by class of a bootstrap's draws, float64 [draws, 7].
+
+    Few rows may leave a class out of a draw, label and prediction: it then keeps the F1 of all
+    rows. As 0 it would pull the macro F1's interval below the macro F1 itself.
+
+    Args:
+      matrices: counts by [draw, label, prediction].
+      f1: of all rows, float64 [7].
+    """
+    there = matrices.sum(axis=-1) + matrices.sum(axis=-2) > 0
+    return np.where(there, compute_by_class(matrices)[2], f1)
+
+
 def _measure_f1(matrix: np.ndarray) -> tuple[Interval, list[Interval], list[float]]:
     """Returns the macro F1's interval, each class's, and each class's standard error."""
     count = matrix.sum()
     # Rows drawn with replacement fall into the matrix's cells as a multinomial does.
     draws = np.random.default_rng(_SEED).multinomial(count, matrix.ravel() / count, _RESAMPLES)
     f1 = compute_by_class(matrix)[2]
-    drawn = compute_by_class(draws.reshape(-1, *matrix.shape))[2]
-    tails = [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2]
+    drawn = compute_f1_of_draws(draws.reshape(-1, *matrix.shape), f1)
+    tails = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
     macro_low, macro_high = np.quantile(drawn.mean(axis=1), tails)
     lows, highs = np.quantile(drawn, tails, axis=0)
     return (

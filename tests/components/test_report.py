@@ -16,6 +16,7 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 
 from muwnet_fer.components.report import duplicates, run_facts, site
 from muwnet_fer.components.report import sources as report_sources
+from muwnet_fer.components.report.pages import data as data_page
 from muwnet_fer.components.report.pages import evaluation, history, model_card, training
 from muwnet_fer.data import fer2013
 from muwnet_fer.pipeline import output_folder, run_list
@@ -155,10 +156,29 @@ def test_duplicates_conflicts_and_constant_rows_are_found(sources):
         duplicates.Face("private_test", 0),
     )
     twins = [duplicates.Face("train", 2), duplicates.Face("train", 3)]
-    assert found.groups == [[in_train, in_private], twins]
+    of_public_test = [duplicates.Face("public_test", 0), duplicates.Face("private_test", 7)]
+    assert found.groups == [[in_train, in_private], twins, of_public_test]
     assert found.conflicting == [twins]
     assert found.constant == [duplicates.Face("train", 1)]
-    assert found.distinct_images == sum(made._ROWS.values()) - 2
+    assert found.distinct_images == sum(made._ROWS.values()) - 3
+
+
+def test_rows_that_stand_in_other_splits_are_counted(sources):
+    assert data_page.collect(sources)["duplicates"]["rows"] == {
+        "train": {"train": 2, "public_test": 0, "private_test": 1},
+        "public_test": {"train": 0, "public_test": 0, "private_test": 1},
+        "private_test": {"train": 1, "public_test": 1, "private_test": 0},
+    }
+
+
+def test_a_model_trained_on_public_test_knows_leak_free_rows(write_sources):
+    counts = [
+        evaluation.collect(write_sources(PREDICTIONS, public_test_contaminated=contaminated))[
+            "leak_free_rows_in_public_test"
+        ]
+        for contaminated in (False, True)
+    ]
+    assert counts == [None, 1]
 
 
 def test_training_says_when_the_learning_rate_fell_and_where_it_resumed(sources):
@@ -350,7 +370,8 @@ def test_facts_of_a_later_version_are_read_as_far_as_they_are_known(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "end"),
     [
-        ({"verdict": None, "exit_code": None}, "not ended"),
+        ({"verdict": None, "exit_code": None}, "under way"),
+        ({"verdict": None, "exit_code": run_facts.KILLED}, "killed"),
         ({"verdict": None, "exit_code": 0}, "not judged"),
         ({"verdict": None, "exit_code": 1}, "failed"),
         ({"verdict": None, "exit_code": 3}, "anomaly"),

@@ -68,9 +68,19 @@ def test_the_interval_of_no_difference_holds_zero_19_times_of_20():
     assert 180 <= held <= 199
 
 
+def test_few_faces_answered_alike_are_no_certainty():
+    right = np.ones(10, bool)
+    change = paired.compare_accuracy(right, right).change
+    assert change.low < -0.1 < change.value == 0 < 0.1 < change.high
+    change = paired.compare_accuracy(~right[:1], right[:1]).change
+    assert -1 <= change.low < change.value == change.high == 1
+
+
 def test_equal_models_differ_in_nothing(write_sources):
     facts = compare(write_sources, FIRST, FIRST)
-    assert facts["accuracy"]["change"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    change = facts["accuracy"]["change"]
+    assert change["value"] == 0
+    assert -0.02 < change["low"] < 0 < change["high"] < 0.02
     assert facts["accuracy"]["p_value"] == 1.0
     assert not any(of["moved"] for of in facts["f1"].values())
     assert facts["disagreements"] == {"mended": [], "spoilt": [], "both_wrong": []}

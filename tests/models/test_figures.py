@@ -80,6 +80,17 @@ def test_intervals_hold_the_true_figure_as_often_as_they_say():
     assert (shares >= 0.88).all() and (shares <= 1.0).all()
 
 
+def test_few_rows_keep_the_macro_f1_within_its_interval():
+    """Draws of eight rows leave out whole classes, whose F1 is not 0 for that."""
+    labels = np.arange(8) % 7
+    for wrong in range(4):
+        answers = np.where(np.arange(8) < wrong, (labels + 1) % 7, labels)
+        probabilities = np.eye(7, dtype=np.float32)[answers]
+        measured = figures.compute(labels, probabilities, probabilities, np.ones(8, bool))
+        macro = measured.macro_f1
+        assert macro.low <= macro.value <= macro.high
+
+
 def test_nothing_leak_free_is_no_figure():
     labels, probabilities = draw(10)
     found = figures.compute(labels, probabilities, probabilities, np.zeros(10, bool))

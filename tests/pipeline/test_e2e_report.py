@@ -79,7 +79,7 @@ def test_run_facts_tell_times_verdict_and_figures(output, runs):
     assert {of.name for of in second.components if of.state != "cached"} == {"LatestBlessedModel"}
     assert first.verdict == second.verdict == "blessed"
     assert first.version == second.version == list_versions(output)[0]
-    assert first.evaluator_runs == second.evaluator_runs == 1
+    assert first.private_test_reads == second.private_test_reads == 1
     assert first.exit_code == second.exit_code == 0
     split = read_private_test(output)
     accuracy = (split.probabilities.argmax(axis=1) == split.labels).mean()

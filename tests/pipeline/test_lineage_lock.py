@@ -6,8 +6,10 @@ import sys
 
 import pytest
 
-from muwnet_fer.pipeline import config, lineage_lock
+from muwnet_fer.components.report import run_facts
+from muwnet_fer.pipeline import config, lineage_lock, output_folder, run_list
 from muwnet_fer.tests import commands
+from muwnet_fer.tests.components import conftest as report_conftest
 
 HOLD = """
 import pathlib, sys, time
@@ -33,12 +35,25 @@ def test_a_second_holder_is_refused_until_the_first_is_gone(tmp_path, holder):
     with pytest.raises(lineage_lock.LineageBusyError, match=f"another command works in {tmp_path}"):
         with lineage_lock.hold(tmp_path):
             pytest.fail("held twice")
+    assert lineage_lock.is_held(tmp_path)
     holder.send_signal(signal.SIGKILL)
     holder.wait()
+    assert not lineage_lock.is_held(tmp_path)
     with lineage_lock.hold(tmp_path):
         pass
     with lineage_lock.hold(tmp_path):
         pass
+
+
+def test_a_run_without_an_end_is_under_way_as_long_as_the_lock_is_held(tmp_path, holder):
+    folder = output_folder.OutputFolder(tmp_path)
+    for number in (1, 2):
+        run = report_conftest.make_run(number, exit_code=None)
+        run_facts.write(run, folder.runs / run.run_id)
+    assert [run.end for run in run_list.read(folder)] == ["killed", "under way"]
+    holder.kill()
+    holder.wait()
+    assert [run.end for run in run_list.read(folder)] == ["killed", "killed"]
 
 
 def test_a_second_run_of_the_lineage_is_refused_at_once(tmp_path, small_csv, holder):

@@ -1,6 +1,7 @@
 """Data: classes, statistics of the images, anomalies, duplicates, and what the faces look like."""
 
 import collections
+from collections.abc import Iterable
 from typing import Any
 
 import markupsafe
@@ -43,24 +44,28 @@ def draw(sources: report_sources.Sources, facts: dict[str, Any]) -> dict[str, ma
 
 def _describe_duplicates(sources: report_sources.Sources) -> dict[str, Any]:
     found = sources.duplicates
-    by_split = {
-        split: collections.Counter(face.split for group in found.groups for face in group)[split]
-        for split in sources.splits
-    }
     return {
         "distinct_images": found.distinct_images,
         "groups": len(found.groups),
-        "rows": by_split,
-        "seen_in_training": {
-            split: int(of.seen_in_training.sum())
-            for split, of in sources.splits.items()
-            if split != fer2013.TRAIN
-        },
+        "rows": _count_rows(sources.splits, found.groups),
         "conflicting": [
             [_describe_face(sources, face) for face in group] for group in found.conflicting
         ],
         "constant": [_describe_face(sources, face) for face in found.constant],
     }
+
+
+def _count_rows(
+    splits: Iterable[str], groups: list[list[duplicates.Face]]
+) -> dict[str, dict[str, int]]:
+    """Returns, by split, how many of its rows have the same pixels as another row of each split."""
+    counts = {split: dict.fromkeys(splits, 0) for split in splits}
+    for group in groups:
+        in_split = collections.Counter(face.split for face in group)
+        for split, count in in_split.items():
+            for other in in_split:
+                counts[split][other] += count if other != split or count > 1 else 0
+    return counts
 
 
 def _describe_face(sources: report_sources.Sources, face: duplicates.Face) -> dict[str, Any]:

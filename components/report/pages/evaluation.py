@@ -30,6 +30,7 @@ def collect(sources: report_sources.Sources) -> dict[str, Any]:
         "overall": _describe(measured, split),
         "rows": measured.rows,
         "leak_free_rows": measured.leak_free_rows,
+        "leak_free_rows_in_public_test": _count_leaks_of_public_test(sources),
         "expected_calibration_error": measured.expected_calibration_error,
         "classes": _list_classes(sources, measured, matrix),
         "confusion": matrix.tolist(),
@@ -78,6 +79,21 @@ def _describe(
         ),
     }
     return {name: found and dataclasses.asdict(found) for name, found in intervals.items()}
+
+
+def _count_leaks_of_public_test(sources: report_sources.Sources) -> int | None:
+    """Returns how many leak-free rows a model trained on PublicTest knows all the same; None for
+    other models, and without Examples.
+    """
+    manifest = sources.manifest
+    if not (manifest and manifest["public_test_contaminated"] and sources.duplicates):
+        return None
+    return sum(
+        face.split == fer2013.PRIVATE_TEST
+        for group in sources.duplicates.groups
+        if {face.split for face in group} == {fer2013.PUBLIC_TEST, fer2013.PRIVATE_TEST}
+        for face in group
+    )
 
 
 def _list_classes(

@@ -22,7 +22,6 @@ def collect(sources: report_sources.Sources) -> dict[str, Any]:
                 "started": run.started,
                 "profile": run.profile,
                 "data": run.data_name or run.data_md5,
-                "rows": sum(run.row_counts.values()),
                 "verdict": run.end,
                 "failure": run.failure,
                 "accuracy": run.figures and run.figures["accuracy"],

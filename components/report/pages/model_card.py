@@ -39,7 +39,7 @@ def collect(sources: report_sources.Sources) -> dict[str, Any]:
         "contaminated": manifest["public_test_contaminated"],
         "verdict": sources.blessed,
         "version": sources.pushed_version,
-        "evaluator_runs": sources.run and sources.run.evaluator_runs,
+        "private_test_reads": sources.run and sources.run.private_test_reads,
         "overall": measured["overall"],
     }
     if measured["overall"] is not None:

@@ -27,6 +27,7 @@ def collect(sources: report_sources.Sources) -> dict[str, Any]:
             "id": run.run_id,
             "profile": run.profile,
             "commit": run.commit,
+            "source_fingerprint": run.source_fingerprint,
             "started": run.started,
             "ended": run.ended,
         },
