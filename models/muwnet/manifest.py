@@ -27,7 +27,7 @@ def describe(
     """Returns what a model was made from and how it did on PublicTest, ready for JSON.
 
     Args:
-      lineage: profile, lineage, data MD5 and rows, source fingerprint.
+      lineage: what it came from: profile, data, code, other weights.
       constant_images_left_out: of what was trained on.
       resumed_after: epochs after which a process went on with the training of another.
       public_test_accuracy: of the network as it is exported.
@@ -37,13 +37,11 @@ def describe(
     best = max(range(config.first_judged_epoch, len(accuracies)), key=accuracies.__getitem__)
     return {
         **lineage,
-        "commit": read_commit(),
         "parameters": model.count_params(),
         "seed": config.seed,
         "epochs": config.epochs,
         "best_epoch": best + 1,
         "public_test_accuracy": public_test_accuracy,
-        "public_test_contaminated": config.train_on_public_test,
         "constant_images_left_out": constant_images_left_out,
         "resumed_after": resumed_after,
         "training_seconds": round(sum(history["seconds"])),

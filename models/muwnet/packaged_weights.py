@@ -71,6 +71,11 @@ def read(name_or_path: str) -> Weights:
     )
 
 
+def shorten(name_or_path: str) -> str:
+    """Returns the name of weights, of a path its last part: for what goes to others."""
+    return pathlib.PurePath(name_or_path).name
+
+
 def halve(weights: Weights) -> Weights:
     """Returns the same weights rounded to half precision.
 

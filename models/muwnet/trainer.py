@@ -5,6 +5,7 @@ import json
 import logging
 import pathlib
 import shutil
+from typing import Any
 
 import keras
 import numpy as np
@@ -48,11 +49,19 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
     checkpoint_dir = pathlib.Path(fn_args.custom_config["checkpoint_dir"])
     warm_start = fn_args.custom_config["warm_start"]
     teachers = fn_args.custom_config["teachers"]
+    found = {of["sha256"]: _read_weights(**of) for of in (warm_start, *teachers) if of}
+    # Who learns from a network that has seen faces has seen them, too.
+    contaminated = config.train_on_public_test or any(
+        weights.manifest.get("public_test_contaminated") for weights in found.values()
+    )
     lineage = {
         **fn_args.custom_config["lineage"],
-        "warm_start": warm_start,
-        "teachers": teachers,
+        "commit": manifest.read_commit(),  # now: another one may follow before the training ends
+        "warm_start": warm_start and _describe(warm_start, found),
+        "teachers": [_describe(teacher, found) for teacher in teachers],
+        "public_test_contaminated": contaminated,
     }
+    _warn_of_other_data(lineage)
     keras.utils.set_random_seed(config.seed)
     transform_output = tft.TFTransformOutput(fn_args.transform_graph_path)
     feature_spec = transform_output.transformed_feature_spec()
@@ -73,15 +82,20 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
         public_test.size,
     )
     if warm_start:
-        packaged_weights.assign(muwnet, _read_weights(**warm_start))
+        packaged_weights.assign(muwnet, found[warm_start["sha256"]])
     if left_out:
         _LOGGER.info("    %d images of one grey level are left out of the training", left_out)
     if teachers:
         names = ", ".join(teacher["name"] for teacher in teachers)
         _LOGGER.info("    learns by %.0f%% from %s", 100 * config.distillation, names)
-        predicted = _predict_once(checkpoint_dir / _PREDICTED, train, teachers)
+        predicted = _predict_once(
+            checkpoint_dir / _PREDICTED,
+            train,
+            [found[teacher["sha256"]] for teacher in teachers],
+            lineage["source_fingerprint"],
+        )
         train = distillation.blend(train, predicted, config.distillation)
-    if config.train_on_public_test:
+    if contaminated:
         _LOGGER.info("    PublicTest is trained on: its accuracy says nothing about new faces")
     trained = training.fit(
         muwnet, config, train, public_test, checkpoint_dir, lineage["source_fingerprint"]
@@ -96,7 +110,7 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
     labels = public_test.labels.numpy()
     accuracy = float(np.mean(logits.argmax(axis=1) == labels))
     temperature = 1.0  # of faces that were trained on the network is surer than of others
-    if not config.train_on_public_test:
+    if not contaminated:
         temperature = calibration.fit_temperature(logits, labels)
     _LOGGER.info(
         "    %s %.1f%%, temperature %.3f", config.validation_name, 100 * accuracy, temperature
@@ -118,20 +132,38 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
 
 
 def _predict_once(
-    path: pathlib.Path, train: examples.Split, teachers: list[dict[str, str]]
+    path: pathlib.Path,
+    train: examples.Split,
+    teachers: list[packaged_weights.Weights],
+    source_fingerprint: str,
 ) -> np.ndarray:
     """Returns what the teachers predict; keeps it, for it takes minutes, with the checkpoint."""
-    digest = examples.digest(train)
+    made_from = f"{source_fingerprint} {examples.digest(train)}"
     if path.exists():
         with np.load(path, allow_pickle=False) as file:
-            if str(file["faces_digest"]) == digest:
+            if "made_from" in file and str(file["made_from"]) == made_from:
                 return file["predicted"]
-    modules = [packaged_weights.load(_read_weights(**teacher)) for teacher in teachers]
-    predicted = distillation.predict(train, modules)
+    predicted = distillation.predict(train, [packaged_weights.load(of) for of in teachers])
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file.replace(path) as unfinished, open(unfinished, "wb") as file:
-        np.savez(file, predicted=predicted, faces_digest=np.array(digest))
+        np.savez(file, predicted=predicted, made_from=np.array(made_from))
     return predicted
+
+
+def _describe(named: dict[str, str], found: dict[str, packaged_weights.Weights]) -> dict[str, str]:
+    """Returns weights' name and digest, and the MD5 of the data that they learnt from."""
+    return {**named, "data_md5": found[named["sha256"]].manifest.get("data_md5")}
+
+
+def _warn_of_other_data(lineage: dict[str, Any]) -> None:
+    for of in (lineage["warm_start"], *lineage["teachers"]):
+        if of and of["data_md5"] not in (None, lineage["data_md5"]):
+            _LOGGER.info(
+                "    %s learnt from other data (MD5 %s): faces that are evaluated here may be "
+                "among it",
+                of["name"],
+                of["data_md5"],
+            )
 
 
 def _read_weights(name: str, sha256: str) -> packaged_weights.Weights:

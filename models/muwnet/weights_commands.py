@@ -73,14 +73,21 @@ def package(version: str, name: str, source: data_source.Source, folder: str | N
     target = pathlib.Path(folder) if folder else packaged_weights.FOLDER
     halved = packaged_weights.halve(packaged_weights.read(version))
     identity, measured = measurement.measure(packaged_weights.load(halved), source)
+    start, teachers = (halved.manifest.get(key) for key in ("warm_start", "teachers"))
     manifest = {
         **halved.manifest,
+        "warm_start": start and _shorten(start),
+        "teachers": [_shorten(teacher) for teacher in teachers or ()],
         _MEASURED_ON: identity.md5,
         "figures": measurement.to_dict(measured),
     }
     path = packaged_weights.write(target, name, dataclasses.replace(halved, manifest=manifest))
     size = path.with_suffix(".npz").stat().st_size
     return f"{path}: {manifest['parameters']:,} parameters, {size / 1e6:.2f} MB"
+
+
+def _shorten(named: dict[str, str]) -> dict[str, str]:
+    return {**named, "name": packaged_weights.shorten(named["name"])}
 
 
 def export(name: str, folder: str) -> None:

@@ -76,7 +76,7 @@ def test_what_a_training_used_besides_its_data_stands_beside_its_accuracy(write_
         return {of["obtained"] for of in published if of["this"]}
 
     assert describe() == {"PrivateTest, one view", "PrivateTest, ten views"}
-    named = {"name": "others", "sha256": "0"}
+    named = {"name": "others", "sha256": "0", "data_md5": "0"}
     changes = {"public_test_contaminated": True, "warm_start": named, "teachers": [named, named]}
     assert describe(**changes) == {
         f"PrivateTest, {views}; trained on PublicTest, too; began with the weights others; "
@@ -409,10 +409,11 @@ def test_reports_at_once_do_not_harm_each_other(tmp_path):
 
 
 def test_the_card_gives_away_no_folders(write_sources, tmp_path):
-    weights = {"name": "/home/someone/serving_model/17", "sha256": "0"}
+    weights = {"name": "/home/someone/serving_model/17", "sha256": "0", "data_md5": "0"}
     site.write(write_sources(PREDICTIONS, teachers=[weights], warm_start=weights), tmp_path / "s")
     card = (tmp_path / "s" / "MODEL_CARD.md").read_text()
     assert "began with other weights: 17." in card
+    assert "Of these, 17, 17 learnt from other data" in card
     assert "/home" not in card
 
 

@@ -22,7 +22,6 @@ HISTORY = {
 
 
 def test_describe_states_the_facts(monkeypatch, tiny_config):
-    monkeypatch.setattr(manifest, "read_commit", lambda: "c0ffee")
     monkeypatch.setattr(manifest, "describe_hardware", lambda: "a processor")
     phases = (muwnet_config.Phase(3), muwnet_config.Phase(1))
     config = dataclasses.replace(tiny_config, phases=phases)
@@ -33,13 +32,11 @@ def test_describe_states_the_facts(monkeypatch, tiny_config):
     assert facts == {
         "profile": "smoke",
         "rows": 7,
-        "commit": "c0ffee",
         "parameters": 1109,
         "seed": 5,
         "epochs": 4,
         "best_epoch": 2,  # counted from one, the first of equals
         "public_test_accuracy": 0.7,
-        "public_test_contaminated": False,
         "constant_images_left_out": 11,
         "resumed_after": [1, 3],
         "training_seconds": 11,
@@ -49,15 +46,6 @@ def test_describe_states_the_facts(monkeypatch, tiny_config):
     }
     # Through JSON and back it still names the same network.
     assert muwnet_config.from_dict(json.loads(json.dumps(facts))["muwnet"]) == config
-
-
-def test_describe_tells_that_public_test_was_trained_on(monkeypatch, tiny_config):
-    monkeypatch.setattr(manifest, "read_commit", lambda: None)
-    model = muwnet_model.build_muwnet(tiny_config)
-    facts = manifest.describe(muwnet_config.PAPER_2, model, HISTORY, {}, 0, [], 0.7, 1.0)
-    assert facts["public_test_contaminated"] is True
-    assert facts["epochs"] == 250
-    assert facts["commit"] is None
 
 
 def test_hardware_is_named():

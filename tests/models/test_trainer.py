@@ -46,7 +46,14 @@ def files(tmp_path) -> dict[str, str]:
 
 
 def run(
-    config, transformed, files, folder: pathlib.Path, train=("train",), warm_start=None, teachers=()
+    config,
+    transformed,
+    files,
+    folder: pathlib.Path,
+    train=("train",),
+    warm_start=None,
+    teachers=(),
+    data_md5="this",
 ) -> dict:
     """Runs the Trainer with its checkpoint beside `folder`; returns its history.json."""
     (folder / "run").mkdir(parents=True, exist_ok=True)
@@ -63,7 +70,11 @@ def run(
                 "checkpoint_dir": str(folder.parent / "checkpoint"),
                 "warm_start": warm_start,
                 "teachers": list(teachers),
-                "lineage": {"profile": "tiny", "source_fingerprint": "source"},
+                "lineage": {
+                    "profile": "tiny",
+                    "source_fingerprint": "source",
+                    "data_md5": data_md5,
+                },
             },
         )
     )
@@ -159,11 +170,13 @@ def test_constant_images_are_trained_on_where_the_config_says_so(
 
 def test_training_starts_from_the_weights_it_is_told(config, transformed, files, tmp_path, caplog):
     still = dataclasses.replace(config, learning_rate=1e-12)
-    trained = run(config, transformed, files, tmp_path / "first" / "out")
+    trained = run(config, transformed, files, tmp_path / "first" / "out", data_md5="other")
     weights = packaged_weights.read(str(tmp_path / "first" / "out" / "model"))
     warm_start = {"name": str(tmp_path / "first/out/model"), "sha256": weights.sha256}
-    facts = run(still, transformed, files, tmp_path / "still" / "out", warm_start=warm_start)
-    assert facts["warm_start"] == warm_start
+    with caplog.at_level(logging.INFO, "muwnet_fer.training"):
+        facts = run(still, transformed, files, tmp_path / "still" / "out", warm_start=warm_start)
+    assert "learnt from other data (MD5 other)" in read_log(caplog)
+    assert facts["warm_start"] == {**warm_start, "data_md5": "other"}
     assert trained["warm_start"] is None
     moved = packaged_weights.read(str(tmp_path / "still" / "out" / "model"))
     names = [weight.path for weight in model.build_muwnet(config).weights]
@@ -173,6 +186,25 @@ def test_training_starts_from_the_weights_it_is_told(config, transformed, files,
     changed = {**warm_start, "sha256": "0"}
     with pytest.raises(packaged_weights.WeightsError, match="as it was when the run began"):
         run(still, transformed, files, tmp_path / "changed" / "out", warm_start=changed)
+
+
+def test_who_learns_from_a_model_trained_on_public_test_is_no_better_than_it(
+    config, transformed, files, tmp_path
+):
+    merged = dataclasses.replace(config, train_on_public_test=True)
+    facts = run(merged, transformed, files, tmp_path / "first" / "out")
+    assert facts["public_test_contaminated"]
+    path = tmp_path / "first" / "out" / "model"
+    named = {"name": str(path), "sha256": packaged_weights.read(str(path)).sha256}
+    taught = dataclasses.replace(config, distillation=0.5)
+    for options in ({"warm_start": named}, {"teachers": [named]}):
+        folder = tmp_path / next(iter(options)) / "out"
+        facts = run(taught, transformed, files, folder, **options)
+        assert facts["public_test_contaminated"]
+        assert facts["temperature"] == 1
+    assert not run(config, transformed, files, tmp_path / "clean" / "out")[
+        "public_test_contaminated"
+    ]
 
 
 def test_training_learns_from_its_teachers(
@@ -195,7 +227,8 @@ def test_training_learns_from_its_teachers(
         facts = run(
             taught, transformed, files, tmp_path / "taught" / "out", teachers=[teacher, teacher]
         )
-    assert facts["teachers"] == [teacher, teacher]
+    assert facts["teachers"] == 2 * [{**teacher, "data_md5": "this"}]
+    assert "other data" not in read_log(caplog)
     assert f"learns by 75% from {path}, {path}" in read_log(caplog)
     # Killed and started again, it need not ask them again.
     monkeypatch.setattr(distillation, "predict", None)

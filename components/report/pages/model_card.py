@@ -3,7 +3,6 @@
 The Markdown, with the front matter that model hubs read, is the source of both.
 """
 
-import pathlib
 from typing import Any
 
 import markdown_it
@@ -13,6 +12,7 @@ import yaml
 from muwnet_fer.components.report import sources as report_sources
 from muwnet_fer.components.report.pages import evaluation
 from muwnet_fer.data import fer2013
+from muwnet_fer.models.muwnet import packaged_weights
 
 TITLE = "Model card"
 MARKDOWN_FILE = "MODEL_CARD.md"
@@ -30,8 +30,13 @@ def collect(sources: report_sources.Sources) -> dict[str, Any]:
             key: manifest[key]
             for key in ("profile", "parameters", "seed", "epochs", "commit", "hardware")
         },
-        "teachers": [_shorten(of["name"]) for of in manifest["teachers"]],
-        "warm_start": manifest["warm_start"] and _shorten(manifest["warm_start"]["name"]),
+        "teachers": [packaged_weights.shorten(of["name"]) for of in manifest["teachers"]],
+        "warm_start": (start := manifest["warm_start"]) and packaged_weights.shorten(start["name"]),
+        "learnt_from_other_data": [
+            packaged_weights.shorten(of["name"])
+            for of in (start, *manifest["teachers"])
+            if of and of.get("data_md5") not in (None, manifest["data_md5"])
+        ],
         "data_md5": manifest["data_md5"],
         "kaggle_name": fer2013.KAGGLE_MD5.get(manifest["data_md5"]),
         "lineage": manifest["lineage"],
@@ -50,11 +55,6 @@ def collect(sources: report_sources.Sources) -> dict[str, Any]:
         facts["weakest_slices"] = _find_weakest(measured["slices"])
         facts["confusions"] = _find_confusions(measured["confusion"])
     return facts
-
-
-def _shorten(weights: str) -> str:
-    """Returns the name of weights; of a path its last part: the card goes to others."""
-    return pathlib.PurePath(weights).name
 
 
 def draw(sources: report_sources.Sources, facts: dict[str, Any]) -> dict[str, markupsafe.Markup]:
