@@ -40,9 +40,7 @@ def write_without_artifacts(output: output_folder.OutputFolder, run_id: str) -> 
     """
     runs = run_list.read(output)
     run = run_list.find(runs, run_id)
-    blessed = run.verdict and run.verdict == run_facts.BLESSED
-    found = sources.Sources(blessed=blessed, pushed_version=run.version, run=run, runs=tuple(runs))
-    site.write(found, output.report)
+    site.write(make_sources({}, None, run, tuple(runs)), output.report)
     return output.report / "index.html"
 
 
@@ -75,7 +73,11 @@ def make_sources(
     run: run_facts.RunFacts,
     runs: tuple[run_facts.RunFacts, ...],
 ) -> sources.Sources:
-    """Returns the paths of a run's artifacts; `thresholds` are those of its AnomalyGate."""
+    """Returns the paths of a run's artifacts; `thresholds` are those of its AnomalyGate.
+
+    What the records do not tell of verdict and version, the run's facts do: ML Metadata may have
+    begun anew since.
+    """
 
     def find(name: str, key: str) -> str | None:
         uri = records[name].outputs[key][0].uri if name in records else None
@@ -83,6 +85,10 @@ def make_sources(
 
     evaluator, pusher = records.get("Evaluator"), records.get("Pusher")
     trainer = records.get("Trainer")
+    if evaluator:
+        blessed = run_record.find_blessed(evaluator)
+    else:
+        blessed = run.verdict == run_facts.BLESSED if run.verdict else None
     return sources.Sources(
         schema=find("CuratedSchemaGen", "schema"),
         examples=find("Fer2013ExampleGen", "examples"),
@@ -93,8 +99,8 @@ def make_sources(
         model_run=find("Trainer", "model_run"),
         predictions=find("Predictor", "predictions"),
         evaluation=find("Evaluator", "evaluation"),
-        blessed=run_record.find_blessed(evaluator) if evaluator else None,
-        pushed_version=run_record.find_version(pusher) if pusher else None,
+        blessed=blessed,
+        pushed_version=run_record.find_version(pusher) if pusher else run.version,
         run=run,
         runs=runs,
     )
@@ -123,7 +129,7 @@ def count_private_test_reads(output: output_folder.OutputFolder) -> int:
 
 
 def summarise(output: output_folder.OutputFolder, records: Records) -> dict[str, object]:
-    """Returns the RunFacts of a run that has ended: count, verdict, version, figures."""
+    """Returns a run's RunFacts as far as it got: count, verdict, version, figures."""
     found: dict[str, object] = {"private_test_reads": count_private_test_reads(output)}
     if "Predictor" in records:
         (predictions,) = records["Predictor"].outputs["predictions"]

@@ -12,7 +12,9 @@ from tfx.proto.orchestration import pipeline_pb2
 
 from muwnet_fer.components.atomic_pusher import versions
 from muwnet_fer.pipeline import config as pipeline_config
-from muwnet_fer.pipeline import console, run_journal, run_record
+from muwnet_fer.pipeline import console, run_journal, run_record, run_report
+
+_JUDGING = ("Predictor", "Evaluator", "Pusher")
 
 
 class ComponentFailedError(RuntimeError):
@@ -82,6 +84,8 @@ class TrackedLocalDagRunner(local_dag_runner.LocalDagRunner):
                 raise
             seconds, cached = time.monotonic() - started, records[node_id].cached
             self._journal.add(node_id, "cached" if cached else "done", seconds)
+            if node_id in _JUDGING:  # at once: nobody may be left to do so at the end
+                self._journal.update(**run_report.summarise(self._config.output, records))
             took = "cached" if cached else f"{seconds:.1f} s"
             console.LOGGER.info("%-*s  %s", width, node_id, took)
             if node_id == self._to:

@@ -4,7 +4,7 @@ from typing import Any
 
 import markupsafe
 
-from muwnet_fer.components.report import svg
+from muwnet_fer.components.report import run_facts, svg
 
 
 def draw_changes(f1: dict[str, dict[str, Any]]) -> markupsafe.Markup:
@@ -54,7 +54,7 @@ def draw_history(runs: list[dict[str, Any]]) -> markupsafe.Markup:
         ):
             axes.plot(places, [run[key] for run in runs], "o-", color=color, label=label)
         for place, run in zip(places, runs, strict=True):
-            if run["verdict"] != "blessed":
+            if run["verdict"] == run_facts.NOT_BLESSED:
                 axes.axvline(place, color=svg.WARNING, linewidth=1, linestyle=":")
         axes.set(xlabel="run (dotted: not blessed)", ylabel="on private_test")
         axes.set_xticks(

@@ -56,9 +56,10 @@ class RunFacts:
         """The verdict, or how else it ended; both where something failed after a blessing."""
         if self.exit_code is None:
             return self.verdict or "under way"
+        end = _ENDS.get(self.exit_code, "failed")
         if self.verdict == BLESSED and self.exit_code:
-            return f"{self.verdict}, then failed"
-        return self.verdict or _ENDS.get(self.exit_code, "failed")
+            return f"{self.verdict}, then {end}"
+        return self.verdict or end
 
 
 def write(facts: RunFacts, folder: pathlib.Path) -> None:

@@ -16,6 +16,7 @@ def draw_curve(facts: dict[str, Any], name: str) -> markupsafe.Markup:
       name: "accuracy" or "loss".
     """
     epochs = [of["epoch"] for of in facts["epochs"]]
+    validation = "PublicTest (trained on)" if facts["contaminated"] else "PublicTest"
     marker = "o" if len(epochs) == 1 else None
     with svg.style():
         figure = svg.make_figure()
@@ -23,7 +24,7 @@ def draw_curve(facts: dict[str, Any], name: str) -> markupsafe.Markup:
         axes.grid()
         for key, label, color in (
             (name, "training (augmented)", svg.SERIES[0]),
-            (f"val_{name}", "PublicTest", svg.SERIES[1]),
+            (f"val_{name}", validation, svg.SERIES[1]),
         ):
             values = [of[key] for of in facts["epochs"]]
             axes.plot(epochs, values, color=color, label=label, marker=marker)

@@ -379,6 +379,8 @@ def test_facts_of_a_later_version_are_read_as_far_as_they_are_known(tmp_path):
         ({"verdict": "not blessed", "exit_code": 4}, "not blessed"),
         ({"verdict": "blessed", "exit_code": 0}, "blessed"),
         ({"verdict": "blessed", "exit_code": 1}, "blessed, then failed"),
+        ({"verdict": "blessed", "exit_code": 130}, "blessed, then interrupted"),
+        ({"verdict": "blessed", "exit_code": run_facts.KILLED}, "blessed, then killed"),
     ],
 )
 def test_how_a_run_ended(changes, end):

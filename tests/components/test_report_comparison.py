@@ -92,6 +92,26 @@ def test_models_of_other_faces_are_refused(write_sources):
         compare(write_sources, FIRST, other)
 
 
+def test_other_data_is_compared_only_where_the_faces_are_the_same(write_sources):
+    first, second = write_sources(FIRST, data_md5="1" * 32), write_sources(SECOND)
+    facts = comparison.collect(dataclasses.replace(second, compared=first))
+    assert facts["accuracy"]["rows"] == len(FIRST.rows)
+    pruned = dataclasses.replace(first, examples=None)
+    with pytest.raises(
+        paired.ComparisonError, match="got data of MD5 1+ and .* Examples that were"
+    ):
+        comparison.collect(dataclasses.replace(second, compared=pruned))
+    changed = dataclasses.replace(first)
+    splits = {**first.splits}
+    images = splits["private_test"].images
+    splits["private_test"] = dataclasses.replace(
+        splits["private_test"], images=[*images[:-1], images[0]]
+    )
+    changed.__dict__["splits"] = splits  # what is cached of the property
+    with pytest.raises(paired.ComparisonError, match="with other pixels in private_test"):
+        comparison.collect(dataclasses.replace(second, compared=changed))
+
+
 def test_a_run_without_predictions_is_refused(write_sources):
     second = write_sources(SECOND)
 

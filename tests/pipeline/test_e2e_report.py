@@ -109,6 +109,23 @@ def test_facts_for_programs_equal_scikit_learns(output, facts):
     assert [len(of) for of in facts["data"]["classes"].values()] == [7, 7, 7]
 
 
+def test_gates_tell_what_the_schema_expects_and_what_was_measured(facts):
+    measured = {
+        (of["split"], of["feature"], of["expected"]): of["measured"]
+        for of in facts["gates"]["schema_figures"]
+        if of["passed"]
+    }
+    assert measured["private_test", "emotion", "0 to 6"] == "0 to 6"
+    assert measured["train", "emotion", "7 different values"] == "7"
+    assert measured["train", "image", "in every row"] == "in 100.00%"
+    assert measured["train", "row", "0 or more"] == "0 to 2,799"
+    found = facts["data"]["statistics"]["brightness"]["public_test"]
+    assert measured["public_test", "brightness", "0 to 255"] == (
+        f"{found['lowest']:,.7g} to {found['highest']:,.7g}"
+    )
+    assert measured["train", "contrast_bucket", "one of q1, q2, q3, q4, q5"] == "q1, q2, q3, q4, q5"
+
+
 def test_slices_equal_tfmas(output, facts):
     of_report = {of["slice"]: of for of in facts["evaluation"]["slices"]}
     uri = str(run_output.newest(output, "Evaluator", "evaluation"))
@@ -254,5 +271,5 @@ def test_a_run_that_fails_at_any_component_has_its_report(output, tmp_path):
         run("report", "--output", output, "--run", first, "--format", "json", cwd=output)
     )["gates"]
     assert gates.pop("rows") == {"set_aside": 0, "at_most": 0, "passed": True}
-    assert gates == {"schema": None, "splits": None, "evaluation": None}
+    assert gates == dict.fromkeys(("schema", "schema_figures", "splits", "evaluation"))
     assert os.listdir(output / "logs")

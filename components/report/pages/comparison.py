@@ -24,6 +24,7 @@ def collect(sources: report_sources.Sources) -> dict[str, Any]:
     """
     first, second = _get_predictions(sources.compared), _get_predictions(sources)
     paired.check_rows(first, second)
+    _check_faces(sources.compared, sources)
     labels = second.labels
     predicted = [of.probabilities.argmax(axis=1) for of in (first, second)]
     right = [of == labels for of in predicted]
@@ -73,6 +74,27 @@ def _get_predictions(sources: report_sources.Sources) -> predictor_artifacts.Pre
         "expected two runs with the predictions of their Predictor, got "
         f"{run.run_id if run else 'one'}, {reason}"
     )
+
+
+def _check_faces(first: report_sources.Sources, second: report_sources.Sources) -> None:
+    """Raises ComparisonError unless private_test's pixels are known to be the same."""
+    digests = [_get_data_md5(of) for of in (first, second)]
+    if digests[0] == digests[1]:
+        return
+    got = f"data of MD5 {digests[0]} and {digests[1]}"
+    if first.splits is None or second.splits is None:
+        got += ", and Examples that were pruned"
+    else:
+        examples = [of.splits[fer2013.PRIVATE_TEST] for of in (first, second)]
+        count = len(examples[1].rows)  # the same in both: of the rows that were predicted
+        if all(np.array_equal(*(of.decode(index) for of in examples)) for index in range(count)):
+            return
+        got += " with other pixels in private_test"
+    raise paired.ComparisonError(f"expected two runs that were judged on the same faces, got {got}")
+
+
+def _get_data_md5(sources: report_sources.Sources) -> str | None:
+    return sources.run.data_md5 if sources.run else sources.manifest["data_md5"]
 
 
 def _describe_run(sources: report_sources.Sources) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import tensorflow_data_validation as tfdv
 from tfx.utils import io_utils
 
 from muwnet_fer.components.anomaly_gate import split_checks
-from muwnet_fer.components.report import model_gates, split_folders
+from muwnet_fer.components.report import model_gates, schema_figures, split_folders
 from muwnet_fer.components.report import sources as report_sources
 
 TITLE = "Gates"
@@ -18,6 +18,7 @@ def collect(sources: report_sources.Sources) -> dict[str, Any]:
     return {
         "rows": _describe_bad_rows(sources),
         "schema": list_anomalies(sources),
+        "schema_figures": schema_figures.collect(sources),
         "splits": list_split_checks(sources),
         "evaluation": _list_model_gates(sources),
     }

@@ -23,7 +23,7 @@ def collect(sources: report_sources.Sources) -> dict[str, Any]:
                 "profile": run.profile,
                 "data": run.data_name or run.data_md5,
                 "verdict": run.end,
-                "failure": run.failure,
+                "failure": run.failure and run.failure.removeprefix(f"{run.end}: "),
                 "accuracy": run.figures and run.figures["accuracy"],
                 "macro_f1": run.figures and run.figures["macro_f1"],
                 "version": run.version,

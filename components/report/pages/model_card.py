@@ -50,7 +50,13 @@ def collect(sources: report_sources.Sources) -> dict[str, Any]:
     if measured["overall"] is not None:
         facts |= {
             key: measured[key]
-            for key in ("classes", "slices", "expected_calibration_error", "leak_free_rows")
+            for key in (
+                "classes",
+                "slices",
+                "expected_calibration_error",
+                "leak_free_rows",
+                "leak_free_rows_in_public_test",
+            )
         }
         facts["weakest_slices"] = _find_weakest(measured["slices"])
         facts["confusions"] = _find_confusions(measured["confusion"])

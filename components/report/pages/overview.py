@@ -18,7 +18,7 @@ def collect(sources: report_sources.Sources) -> dict[str, Any]:
     data_md5 = run.data_md5 if run else manifest and manifest["data_md5"]
     return {
         "verdict": _describe_verdict(sources),
-        "passed": sources.blessed and not (sources.run and sources.run.failure),
+        "passed": sources.blessed and not (run and run.exit_code),
         "failed_gates": _list_failed_gates(sources),
         "failure": run.failure if run else None,
         "log": run.log if run else None,
@@ -60,11 +60,9 @@ def draw(sources: report_sources.Sources, facts: dict[str, Any]) -> dict[str, ma
 
 
 def _describe_verdict(sources: report_sources.Sources) -> str:
-    if sources.blessed is None:
-        return "Not judged"
-    if not sources.blessed:
-        return "Not blessed"
-    return "Blessed, then failed" if sources.run and sources.run.failure else "Blessed"
+    if sources.run:
+        return sources.run.end.capitalize()
+    return {None: "Not judged", False: "Not blessed", True: "Blessed"}[sources.blessed]
 
 
 def _list_failed_gates(sources: report_sources.Sources) -> list[str]:

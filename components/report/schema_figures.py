@@ -1,0 +1,71 @@
+"""What a schema expects of each feature, and what TFDV measured of it, in words."""
+
+from typing import Any
+
+import tensorflow_data_validation as tfdv
+from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+from tfx.utils import io_utils
+
+from muwnet_fer.components.report import sources as report_sources
+from muwnet_fer.components.report import split_folders
+
+
+def collect(sources: report_sources.Sources) -> list[dict[str, Any]] | None:
+    """Returns split, feature, `expected` and `measured` of everything that the schema bounds;
+    `passed` is ExampleValidator's verdict of the feature, not a second one.
+    """
+    if sources.schema is None or sources.statistics is None or sources.anomalies is None:
+        return None
+    schema = tfdv.load_schema_text(io_utils.get_only_uri_in_dir(sources.schema))
+    domains = {domain.name: set(domain.value) for domain in schema.string_domain}
+    anomalies = split_folders.read_anomalies(sources.anomalies)
+    found = []
+    for split, statistics in split_folders.read_statistics(sources.statistics).items():
+        by_name = {of.path.step[0]: of for of in statistics.datasets[0].features}
+        rows = statistics.datasets[0].num_examples
+        for feature in schema.feature:
+            passed = split in anomalies and feature.name not in anomalies[split].anomaly_info
+            for expected, measured in _hold(feature, domains, by_name.get(feature.name), rows):
+                found.append(
+                    {
+                        "split": split,
+                        "feature": feature.name,
+                        "expected": expected,
+                        "measured": measured,
+                        "passed": passed,
+                    }
+                )
+    return found
+
+
+def _hold(
+    feature: schema_pb2.Feature,
+    domains: dict[str, set[str]],
+    statistics: statistics_pb2.FeatureNameStatistics | None,
+    rows: int,
+) -> list[tuple[str, str]]:
+    """Returns what is expected and what was measured, a pair for each bound of a feature."""
+    if statistics is None:
+        return [("in the rows", "in none")]
+    kind = statistics.WhichOneof("stats")  # num_stats, string_stats or bytes_stats
+    share = getattr(statistics, kind).common_stats.num_non_missing / rows if rows else 0.0
+    fraction = feature.presence.min_fraction
+    every = "in every row" if fraction == 1 else f"in {fraction:.0%} of the rows or more"
+    pairs = [(every, f"in {share:.2%}")]
+    values = [bucket.label for bucket in statistics.string_stats.rank_histogram.buckets]
+    domain = feature.int_domain if feature.HasField("int_domain") else feature.float_domain
+    if feature.HasField("int_domain") or feature.HasField("float_domain"):
+        # Whole numbers that stand for classes are counted by value.
+        numbers = [float(value) for value in values]
+        if statistics.HasField("num_stats"):
+            numbers = [statistics.num_stats.min, statistics.num_stats.max]
+        high = f"to {domain.max:g}" if domain.HasField("max") else "or more"
+        measured = f"{min(numbers):,.7g} to {max(numbers):,.7g}" if numbers else "none"
+        pairs.append((f"{domain.min:g} {high}", measured))
+    if feature.HasField("unique_constraints"):
+        count = feature.unique_constraints.min
+        pairs.append((f"{count} different values", f"{statistics.string_stats.unique}"))
+    if feature.domain:
+        expected = ", ".join(sorted(domains[feature.domain]))
+        pairs.append((f"one of {expected}", ", ".join(sorted(values))))
+    return pairs
