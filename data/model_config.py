@@ -73,10 +73,12 @@ def label_pushed(
       server_config_class: ModelServerConfig.
       version: its folder.
       poll_seconds: how often servers look at the file. Where the label moves, it waits for twice
-        as long between the two steps. A server that was busy all that time sees the second one
-        alone and refuses it: pushing, or `muwnet-fer promote`, takes both steps again.
+        as long between the two steps, and `canary` is `stable` meanwhile: the last canary may be
+        one that servers could not load, and with it they would refuse the file. A server that was
+        busy all that time sees the second step alone and refuses it: pushing, or `muwnet-fer
+        promote`, takes both steps again.
 
-    Raises: see `read`.
+    Raises: see `read`; what ends it between the steps leaves the version unlisted.
     """
     if not path.exists():
         server_config = server_config_class()
@@ -93,7 +95,13 @@ def label_pushed(
         if CANARY not in model.version_labels:
             set_label(model, CANARY, number)
             return
-    time.sleep(2 * poll_seconds)
+        set_label(model, CANARY, model.version_labels[STABLE])
+    try:
+        time.sleep(2 * poll_seconds)
+    except BaseException:
+        with edit(path, server_config_class) as model:
+            unlist_version(model, number)
+        raise
     with edit(path, server_config_class) as model:
         set_label(model, CANARY, number)
 

@@ -48,6 +48,9 @@ def predict(
     """
     for photograph in files:
         path = photograph.path
+        if photograph.error:
+            yield Result(path, error=photograph.error)
+            continue
         try:
             image = faces.read_image(path)
         except faces.ImageError as error:
@@ -68,7 +71,10 @@ def _write_copy(image: np.ndarray, found, copy: pathlib.Path) -> str | None:
     drawing.draw_faces(image, found)
     # By its name, as whoever opens it will expect; a name that says nothing gets a PNG.
     suffix = copy.suffix.lower() if copy.suffix.lower() in faces.SUFFIXES else ".png"
-    _, content = cv2.imencode(suffix, image)
+    is_encoded, content = cv2.imencode(suffix, image)
+    if not is_encoded:  # each format has a largest side
+        height, width = image.shape[:2]
+        return f"{copy}: expected a size that {suffix} can hold, got {width}x{height}"
     try:
         copy.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file.replace(copy) as unfinished:

@@ -68,7 +68,8 @@ def promote(
     _check_is_there(model, version)
     if model.version_labels.get(label) == version:
         _wait_until_loaded(servers, version, timeout, root_certificates)
-        echo(f"{path}: {label} is {version} already")
+        unasked = "" if servers else "; --server HOST:8500 would ask whether it is loaded"
+        echo(f"{path}: {label} is {version} already{unasked}")
         return True
     listed = version in model.model_version_policy.specific.versions
     if not listed:

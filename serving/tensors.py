@@ -57,6 +57,7 @@ def to_array(proto: apis.TensorProto) -> np.ndarray:
             f"expected a tensor of known shape and at most {_LARGEST} elements, got {shape}"
         )
     if proto.dtype == STRING:
+        _check_count(len(proto.string_val), count)
         values = np.array([*proto.string_val, None], object)[:-1]  # never an array of arrays
         return _fill(values, count).reshape(shape)
     dtype = _DTYPES[proto.dtype]
@@ -67,17 +68,23 @@ def to_array(proto: apis.TensorProto) -> np.ndarray:
                 f"{len(proto.tensor_content)}"
             )
         return np.frombuffer(proto.tensor_content, dtype).reshape(shape)
-    values = np.array(getattr(proto, _VALUE_FIELDS[proto.dtype]))
+    repeated = getattr(proto, _VALUE_FIELDS[proto.dtype])
+    _check_count(len(repeated), count)
+    values = np.array(repeated)
     typed = values.astype(dtype)
     if proto.dtype != FLOAT and (typed != values).any():
         raise TensorError(f"expected values of {dtype}, got {values[typed != values][0]}")
     return _fill(typed, count).reshape(shape)
 
 
+def _check_count(got: int, count: int) -> None:
+    """Refuses too many values, and none: before an array takes many times their message's size."""
+    if got > count or (got == 0 and count):
+        raise TensorError(f"expected {count} values for the shape, got {got}")
+
+
 def _fill(values: np.ndarray, count: int) -> np.ndarray:
     """Returns `count` values; the last one stands for all that are missing, as in TensorFlow."""
     if len(values) == count:
         return values
-    if not 0 < len(values) < count:
-        raise TensorError(f"expected {count} values for the shape, got {len(values)}")
     return np.concatenate([values, np.repeat(values[-1:], count - len(values))])

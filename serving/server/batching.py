@@ -64,6 +64,11 @@ class Batcher:
         self._queue: collections.deque[_Task] = collections.deque()
         self._is_busy = False  # a task has had its turn, whose batch is not over
 
+    def check_size(self, count: int) -> None:
+        """Raises ServingError for more rows than a request may have."""
+        if count > self._options.max_request_size:
+            raise errors.too_many_rows(count, self._options.max_request_size)
+
     def submit(self, rows: np.ndarray, deadline: float | None = None) -> Arrays:
         """Returns the outputs of a request's rows, run in whatever batches.
 
@@ -75,8 +80,7 @@ class Batcher:
           ServingError: for more rows than a request may have, what the network does not take, and
             a deadline that has passed.
         """
-        if len(rows) > self._options.max_request_size:
-            raise errors.too_many_rows(len(rows), self._options.max_request_size)
+        self.check_size(len(rows))
         task = _Task(rows, deadline)
         with self._changed:
             self._queue.append(task)

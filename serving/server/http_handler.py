@@ -15,6 +15,7 @@ from muwnet_fer.serving.server import service as server_service
 
 _LOGGER = logging.getLogger(__name__)
 _INTERNAL = "the server's log says why"
+_LONGEST_NUMBER = 20  # digits: more than any size has
 
 # tensorflow_serving/model_servers/http_server.cc 194173a: ToHTTPStatusCode.
 HTTP_STATUSES = {
@@ -86,6 +87,7 @@ class Handler(tornado.web.RequestHandler):
         self.context = context
         self._chunks: list[bytes] = []
         self._size = 0
+        self.keeps_body = self.request.method == "POST"  # nobody reads another's
 
     def prepare(self) -> None:
         """Called before the body is read: refuses one that is announced as too large."""
@@ -93,19 +95,19 @@ class Handler(tornado.web.RequestHandler):
         if self.context.is_draining:
             self.set_header("Connection", "close")
             raise errors.ServingError(grpc.StatusCode.UNAVAILABLE, "The server is stopping")
-        if (
-            self.request.method == "POST"
-            and len(self.context.under_way) > self.context.max_under_way
-        ):
+        kept = sum(handler.keeps_body for handler in self.context.under_way)
+        if self.keeps_body and kept > self.context.max_under_way:
             self.set_header("Connection", "close")
             raise errors.full_queue()
         length = self.request.headers.get("Content-Length", "0")
-        self._check_size(int(length) if length.isdecimal() else 0)
+        # Python refuses to read a number of thousands of digits.
+        announced = int(length[:_LONGEST_NUMBER]) if length.isdecimal() else 0
+        self._check_size(announced)
 
     def data_received(self, chunk: bytes) -> None:
-        """Called for parts of the body; what is too large is read to its end, but not kept."""
+        """Called for parts of the body; what is too large, or nobody reads, is not kept."""
         self._size += len(chunk)
-        if self._size <= self.context.max_body_bytes:
+        if self.keeps_body and self._size <= self.context.max_body_bytes:
             self._chunks.append(chunk)
 
     def read_body(self) -> bytes:
@@ -117,9 +119,11 @@ class Handler(tornado.web.RequestHandler):
         """Answers with an object; tornado's own `finish` would add a charset to the type."""
         self.finish(json.dumps(document))
 
-    def on_finish(self) -> None:
-        """Called after the answer."""
-        self.context.under_way.discard(self)
+    def finish(self, chunk: str | bytes | dict | None = None) -> asyncio.Future:
+        """Answers; the request is under way until a client took all of the answer, or went."""
+        sent = super().finish(chunk)
+        sent.add_done_callback(lambda _: self.context.under_way.discard(self))
+        return sent
 
     def on_connection_close(self) -> None:
         """Called when the client went away before it."""

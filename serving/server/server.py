@@ -9,6 +9,7 @@ import gc
 import logging
 import pathlib
 import signal
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 
@@ -84,8 +85,9 @@ def start(
     server, health = grpc_service.create_server(
         answers, options.max_queue_size, options.max_message_bytes
     )
+    tls = _load_tls(options)  # first: of a bad key, gRPC says that it cannot bind
     port = _listen(server, options)
-    rest = _bind_rest(answers, options)
+    rest = _bind_rest(answers, options, tls)
     # What is imported stays: to look for garbage in it at every unloading would take long.
     gc.freeze()
     try:
@@ -146,15 +148,20 @@ def _listen(server: grpc.Server, options: ServerOptions) -> int:
         raise ServerError(f"cannot listen on {address}: {error}") from error
 
 
-def _bind_rest(answers: service.Service, options: ServerOptions) -> http_server.HttpServer | None:
-    if options.rest_port is None:
+def _load_tls(options: ServerOptions) -> ssl.SSLContext | None:
+    if options.tls_key is None or options.tls_certificate is None:
         return None
     try:
-        tls = None
-        if options.tls_key and options.tls_certificate:
-            tls = http_server.load_tls(options.tls_key, options.tls_certificate)
+        return http_server.load_tls(options.tls_key, options.tls_certificate)
     except OSError as error:
         raise ServerError(f"cannot use {options.tls_key} and its certificate: {error}") from error
+
+
+def _bind_rest(
+    answers: service.Service, options: ServerOptions, tls: ssl.SSLContext | None
+) -> http_server.HttpServer | None:
+    if options.rest_port is None:
+        return None
     try:
         sockets = http_server.bind(options.host, options.rest_port)
     except OSError as error:

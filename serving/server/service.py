@@ -141,6 +141,7 @@ def _read_rows(proto: apis.TensorProto, signature: servable.Signature) -> np.nda
             )
         if math.prod(shape) == 0:
             raise errors.empty_batch(signature.input)
+        signature.batcher.check_size(shape[0])
     try:
         return tensors.to_array(proto)
     except tensors.TensorError as error:

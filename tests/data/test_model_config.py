@@ -73,6 +73,30 @@ def test_servers_see_a_version_listed_before_the_label_moves(push, path):
     assert took >= 1
 
 
+def test_the_canary_before_is_dropped_first_since_servers_may_not_have_it(push, path, monkeypatch):
+    for number in (7, 8):
+        push(number)
+    sights = []
+    monkeypatch.setattr(time, "sleep", lambda seconds: sights.append(read(path)))
+    push(9)
+    assert sights == [([7, 9], {"stable": 7, "canary": 7})]
+    assert read(path) == ([7, 9], {"stable": 7, "canary": 9})
+
+
+def test_a_push_that_is_interrupted_between_the_steps_leaves_nothing_listed(
+    push, path, monkeypatch
+):
+    push(7)
+
+    def interrupt(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        push(8)
+    assert read(path) == ([7], {"stable": 7, "canary": 7})
+
+
 def test_a_moved_output_folder_is_noticed_by_the_next_push(push, path, tmp_path):
     push(7)
     with model_config.edit(path, THEIRS) as model:

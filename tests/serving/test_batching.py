@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from muwnet_fer.serving.server import batching, errors
+from muwnet_fer.serving import apis, tensors
+from muwnet_fer.serving.server import batching, errors, servable, service
 from muwnet_fer.tests.serving import server_process
 
 
@@ -134,6 +135,17 @@ def test_more_rows_than_a_request_may_have_are_refused():
     batcher = batching.Batcher(Network(), batching.BatchingOptions(max_request_size=8))
     with pytest.raises(errors.ServingError, match="Task size 9 is larger than .* size 8"):
         batcher.submit(np.ones(9))
+
+
+def test_too_many_rows_are_refused_before_they_are_made(monkeypatch):
+    """One value repeated: a tensor of gigabytes in a message of some fifty bytes."""
+    batcher = batching.Batcher(Network(), batching.BatchingOptions(max_request_size=8))
+    signature = servable.Signature("image", tensors.STRING, (), ("doubled",), batcher)
+    proto = apis.TensorProto(dtype=tensors.STRING, string_val=[b"png"])
+    proto.tensor_shape.dim.add(size=2**24)
+    monkeypatch.setattr(tensors, "to_array", None)
+    with pytest.raises(errors.ServingError, match="Task size 16777216 is larger than"):
+        service._read_rows(proto, signature)
 
 
 def test_any_fault_of_the_network_reaches_those_who_wait():

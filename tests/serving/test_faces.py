@@ -3,6 +3,7 @@
 import io
 import os
 import pathlib
+import struct
 
 import cv2
 import numpy as np
@@ -165,6 +166,14 @@ def test_exif_orientation_is_respected(colors, kind, orientation, shape, red):
     image = faces.decode_image(encode(colors, kind, exif=exif))
     assert image.shape[:2] == shape
     np.testing.assert_allclose(image[red], (0, 0, 255), atol=20)
+
+
+def test_odd_exif_data_is_no_damage(colors):
+    head = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2)
+    turned = struct.pack("<HHIHH", 274, 3, 1, 6, 0)
+    resolution = struct.pack("<HHII", 282, 2, 5, 38) + bytes(4) + b"none\0"  # a text, not a ratio
+    content = encode(colors, "JPEG", exif=head + turned + resolution)
+    assert faces.decode_image(content).shape[:2] == (64, 32)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16"])

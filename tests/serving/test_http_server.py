@@ -244,6 +244,27 @@ def test_bodies_that_are_kept_at_once_are_bounded(base_path, server_faces):
         server_process.wait_until(lambda: post(server, faces).status_code == 200)
 
 
+def test_bodies_that_nobody_reads_are_not_kept(server):
+    process = psutil.Process(server.process.pid)
+    host, _, port = server.rest.removeprefix("http://").rpartition(":")
+    head = "PUT /v1/models/muwnet HTTP/1.1\r\nHost: here\r\nContent-Length: 4000000\r\n\r\n"
+    before = process.memory_info().rss
+    with contextlib.ExitStack() as connections:
+        for _ in range(60):
+            connection = socket.create_connection((host, int(port)), timeout=DEADLINE)
+            connections.enter_context(connection).sendall(head.encode() + bytes(3_000_000))
+        assert requests.get(f"{server.rest}/v1/models/muwnet", timeout=DEADLINE).ok
+        assert process.memory_info().rss - before < 90e6  # half of what was sent
+
+
+def test_a_length_of_thousands_of_digits_is_a_clients_fault(server):
+    host, _, port = server.rest.removeprefix("http://").rpartition(":")
+    head = f"POST /v1/models/muwnet:predict HTTP/1.1\r\nHost: here\r\nContent-Length: {'9' * 5000}"
+    with socket.create_connection((host, int(port)), timeout=DEADLINE) as connection:
+        connection.sendall(f"{head}\r\n\r\n".encode())
+        assert connection.recv(100).split()[1] in (b"400", b"413")
+
+
 def test_what_is_nested_as_deep_as_python_reads_is_a_clients_fault(server):
     for depth in range(900, 1000, 5):
         nested = "[" * depth + '"x"' + "]" * depth

@@ -1,5 +1,6 @@
 """`muwnet-fer predict` on real files, against a real server and in process."""
 
+import errno
 import json
 import os
 import pathlib
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from muwnet_fer.data import fer2013
-from muwnet_fer.serving import faces, local_model, photographs
+from muwnet_fer.serving import faces, local_model, photographs, predict
 from muwnet_fer.tests import commands
 from muwnet_fer.tests.serving import boxes, plain_server, tiny_yunet
 
@@ -250,6 +251,39 @@ def test_photographs_are_listed_in_order_without_links_to_folders(tmp_path):
     listed = photographs.find([tmp_path])
     assert [str(one.name) for one in listed] == ["a.jpeg", "b.PNG", "c/d.tif", "f.jpg/g.webp"]
     assert photographs.find([tmp_path / "c" / "e.gif"])[0].name.name == "e.gif"
+
+
+def test_a_folder_within_that_cannot_be_read_is_reported(tmp_path, monkeypatch):
+    for name in ("a.png", "locked/b.png", "z.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    read_folder = pathlib.Path.iterdir
+
+    def refuse(folder):  # as for anyone but root
+        if folder.name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return read_folder(folder)
+
+    monkeypatch.setattr(pathlib.Path, "iterdir", refuse)
+    listed = photographs.find([tmp_path])
+    assert [str(one.name) for one in listed] == ["a.png", "locked", "z.png"]
+    assert list(photographs.plan_copies(listed, tmp_path / "to")) == [
+        tmp_path / "a.png",
+        tmp_path / "z.png",
+    ]
+    (result,) = predict.predict([listed[1]], None, None, {})
+    assert result.problem == (
+        f"{tmp_path / 'locked'}: expected a readable folder, got Permission denied"
+    )
+    with pytest.raises(PermissionError):
+        photographs.find([tmp_path / "locked"])
+
+
+def test_a_copy_of_a_size_that_its_format_cannot_hold_is_reported(tmp_path):
+    image = np.zeros((8, 16_400, 3), np.uint8)
+    error = predict._write_copy(image, [], tmp_path / "wide.webp")
+    assert error.endswith("expected a size that .webp can hold, got 16400x8")
+    assert not list(tmp_path.iterdir())
 
 
 MEASURE = """

@@ -23,21 +23,20 @@ class Lineage:
         self._base_path.mkdir(parents=True)
         self._models = models
 
-    def push(self, version: int, poll_seconds: float = 0) -> None:
-        path = server_process.publish(
-            self._models[version % len(self._models)], self._base_path, version
-        )
+    def push(self, version: int, poll_seconds: float = 0, broken: bool = False) -> None:
+        path = self.publish(version, broken)
         model_config.label_pushed(
             self.file, model_server_config_pb2.ModelServerConfig, path, poll_seconds
         )
 
-    def publish(self, version: int, broken: bool = False) -> None:
-        """Puts a version there that the file does not list."""
+    def publish(self, version: int, broken: bool = False) -> pathlib.Path:
+        """Puts a version there that the file does not list; returns its folder."""
         path = server_process.publish(
             self._models[version % len(self._models)], self._base_path, version
         )
         if broken:
             (path / "saved_model.pb").write_bytes(b"broken")
+        return path
 
     def read(self) -> tuple[list[int], dict[str, int]]:
         model = model_config.read(self.file, apis.ModelServerConfig)
@@ -110,6 +109,20 @@ def test_a_pushed_version_becomes_canary_by_itself(lineage, server_faces):
         server_process.wait_until(lambda: ask_label(server, server_faces, "canary") == 3)
         assert ask_label(server, server_faces, "stable") == 1
         assert "not currently available" not in server.output
+
+
+def test_a_broken_version_keeps_no_later_one_from_becoming_canary(lineage, server_faces):
+    lineage.push(1)
+    with serve(lineage) as server:
+        lineage.push(2, poll_seconds=1)
+        lineage.push(3, poll_seconds=1, broken=True)
+        server_process.wait_until(lambda: "not currently available" in server.output)
+        said = lineage.run("promote", "3", "--label", "canary")
+        assert "canary is 3 already; --server HOST:8500 would ask whether it is" in said.output
+        lineage.push(4, poll_seconds=1)
+        server_process.wait_until(lambda: ask_label(server, server_faces, "canary") == 4)
+        assert ask_label(server, server_faces, "stable") == 1
+    assert lineage.read() == ([1, 4], {"stable": 1, "canary": 4})
 
 
 def test_one_step_alone_is_refused_until_it_is_rolled_back(lineage, server_faces):

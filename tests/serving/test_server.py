@@ -324,3 +324,5 @@ def test_what_keeps_a_server_from_starting_is_said(base_path, tmp_path):
     expect(1, "Invalid protobuf file", "--model-config", file)
     expect(2, "got both", "--model-config", file, "--model-dir", base_path)
     expect(2, "got one of them", "--tls-key", file)
+    pair = ("--tls-key", file, "--tls-certificate", file)  # neither is one
+    expect(1, f"cannot use {file} and its certificate", "--model-dir", base_path, *pair)

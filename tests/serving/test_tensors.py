@@ -57,6 +57,7 @@ def make(shape, **values) -> apis.TensorProto:
         (make([3], dtype=4, tensor_content=b"ab"), r"expected 3 bytes for shape \[3\], got 2"),
         (make([1], dtype=4, tensor_content=b"ab"), "expected 1 bytes"),
         (make([1], dtype=4, int_val=[1, 2]), "expected 1 values for the shape, got 2"),
+        (make([1], dtype=7, string_val=[b"", b""]), "expected 1 values for the shape, got 2"),
         (make([2], dtype=7), "expected 2 values for the shape, got 0"),
         (make([1], dtype=4, int_val=[300]), "expected values of uint8, got .*300"),
         (make([1], dtype=4, int_val=[-1]), "expected values of uint8, got .*-1"),
