@@ -3,6 +3,8 @@
 import socket
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 
@@ -13,6 +15,7 @@ DEFAULT_ADDRESS = "127.0.0.1:8500"
 
 _COMMAND = [sys.executable, "-c", "from muwnet_fer import cli; cli.main(prog_name='muwnet-fer')"]
 _DRAIN = 10.0  # seconds that it has to end
+_PAUSE = 1.0  # seconds before it is started again
 
 
 class EmbeddedServerError(Exception):
@@ -30,20 +33,20 @@ def is_listening(address: str) -> bool:
 
 
 class EmbeddedServer:
-    """`muwnet-fer serve` on its default port, from entering to leaving; its words go to stderr."""
+    """`muwnet-fer serve` on its default port, from entering to leaving; its words go to stderr.
+
+    Once it was ready, it is started again whenever it ends.
+    """
 
     def __enter__(self) -> "EmbeddedServer":
-        # In a session of its own: Ctrl-C is for the webcam, which then ends the server.
-        self._process = subprocess.Popen(
-            [*_COMMAND, "serve", "--no-rest"],
-            stdin=subprocess.DEVNULL,
-            stdout=2,
-            start_new_session=True,
-        )
+        self._process = _start()
+        self._is_closing, self._lock = False, threading.Lock()
         return self
 
     def __exit__(self, *_) -> None:
-        self._process.terminate()
+        with self._lock:
+            self._is_closing = True
+            self._process.terminate()
         try:
             self._process.wait(_DRAIN)
         except subprocess.TimeoutExpired:
@@ -58,7 +61,8 @@ class EmbeddedServer:
         """
         while True:
             try:
-                return check(emotion_client)
+                check(emotion_client)
+                break
             except (client.ServerUnavailableError, client.DeadlineExceededError) as error:
                 try:
                     code = self._process.wait(0.2)
@@ -67,6 +71,26 @@ class EmbeddedServer:
                 raise EmbeddedServerError(
                     f"expected `muwnet-fer serve` to start, got exit code {code}: see above"
                 ) from error
+        threading.Thread(target=self._keep_running, daemon=True).start()
+
+    def _keep_running(self) -> None:
+        while True:
+            self._process.wait()
+            time.sleep(_PAUSE)
+            with self._lock:
+                if self._is_closing:
+                    return
+                self._process = _start()
+
+
+def _start() -> subprocess.Popen:
+    # In a session of its own: Ctrl-C is for the webcam, which then ends the server.
+    return subprocess.Popen(
+        [*_COMMAND, "serve", "--no-rest"],
+        stdin=subprocess.DEVNULL,
+        stdout=2,
+        start_new_session=True,
+    )
 
 
 def check(emotion_client: client.EmotionClient) -> None:

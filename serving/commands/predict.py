@@ -122,4 +122,7 @@ def _open_model(
             click.echo(f"stable   version {model_dir.name}", err=True)
     from muwnet_fer.serving import local_model
 
-    yield local_model.LocalModel(model_dir)
+    model = local_model.LocalModel(model_dir)
+    if model.path != model_dir:
+        click.echo(f"newest   version {model.path.name}", err=True)
+    yield model

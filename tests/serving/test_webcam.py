@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import cv2
 import numpy as np
@@ -162,6 +163,25 @@ def test_with_no_server_the_embedded_one_is_started_and_stopped(webcam_model, vi
     assert "pushed by lineage fer2013" in result.output  # it says which model
     assert len(read_rows(tmp_path / "out.csv")) == 50
     assert not embedded.is_listening(embedded.DEFAULT_ADDRESS)
+
+
+def test_an_embedded_server_that_ends_is_started_again(monkeypatch):
+    class Answering:
+        def predict(self, images):
+            return []
+
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    monkeypatch.setattr(embedded, "_COMMAND", sleep)
+    with embedded.EmbeddedServer() as server:
+        server.wait_until_ready(Answering())
+        first = server._process
+        first.kill()
+        server_process.wait_until(lambda: server._process is not first)
+        second = server._process
+        assert second.poll() is None
+    assert second.poll() is not None
+    time.sleep(embedded._PAUSE + 0.2)
+    assert server._process is second
 
 
 def test_an_embedded_server_that_does_not_start_is_reported(video, tmp_path):
