@@ -143,7 +143,7 @@ def test_an_edit_runs_its_components_again(smoke_run, tmp_path):
 def test_model_of_shuffled_labels_is_not_blessed(tmp_path):
     """Smoke's floors are low on data other than the sample, and still tell a network from none."""
     plain = tmp_path / "plain.csv"
-    synthetic.synthesize(plain, 1400, seed=3)
+    synthetic.synthesize(plain, 700, seed=3)
     header, *lines = plain.read_text().splitlines()
     labels = np.random.default_rng(0).permutation([line.split(",", 1)[0] for line in lines])
     shuffled = [
