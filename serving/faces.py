@@ -17,7 +17,7 @@ MAX_PIXELS = 2**26  # 67 megapixels, 200 MB once decoded; Pillow itself warns fr
 
 # A face is searched for from this size on, in pixels: what is smaller than FER2013's has not the
 # detail that the model knows ...
-_SMALLEST = 48
+SMALLEST = 48
 # ... and, in large pictures, from this share of the longer side on: the time stays bounded.
 _SMALLEST_SHARE = 1 / 40
 # By EXIF's orientation: what turns a picture upright (Exif 2.32, section 4.6.4).
@@ -73,7 +73,7 @@ class HaarDetector:
     def detect(self, image: np.ndarray) -> list[Box]:
         """Returns the faces of a uint8 BGR [h, w, 3], from left to right."""
         grey = cv2.equalizeHist(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
-        side = self._smallest or max(_SMALLEST, int(max(grey.shape) * _SMALLEST_SHARE))
+        side = self._smallest or max(SMALLEST, int(max(grey.shape) * _SMALLEST_SHARE))
         found = self._cascade.detectMultiScale(
             grey, scaleFactor=1.1, minNeighbors=5, minSize=(side, side)
         )

@@ -85,7 +85,9 @@ def run(options: Options, say: Callable[[str], None]) -> webcam_loop.Summary:
         emotion_client = _connect(options, stack, say)
         recogniser = stack.enter_context(
             recognition.Recogniser(
-                video_detector.VideoDetector(faces.HaarDetector()),
+                video_detector.VideoDetector(
+                    faces.HaarDetector(), faces.HaarDetector(faces.SMALLEST // 2)
+                ),
                 emotion_client,
                 options.max_faces,
             )

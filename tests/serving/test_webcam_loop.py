@@ -69,7 +69,8 @@ def make_loop(
 ):
     screen = Screen()
     emotion_client = client.EmotionClient(address, deadline=5.0, retry_for=0.0)
-    detector = video_detector.VideoDetector(detector or faces.HaarDetector())
+    halved = detector or faces.HaarDetector(faces.SMALLEST // 2)
+    detector = video_detector.VideoDetector(detector or faces.HaarDetector(), halved)
     with (
         capture.Capture(str(source), every_frame) as frames,
         recognition.Recogniser(detector, emotion_client, max_faces) as recogniser,
