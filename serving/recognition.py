@@ -47,7 +47,9 @@ class Recogniser:
 
     def submit(self, frame: capture.Frame) -> "concurrent.futures.Future[Recognition]":
         """Starts with a frame; the result may raise client.ServerError."""
-        return self._executor.submit(self._recognise, frame)
+        recognition = self._executor.submit(self._recognise, frame)
+        self._executor.submit(self._detector.look_around)
+        return recognition
 
     def _recognise(self, frame: capture.Frame) -> Recognition:
         boxes = self._detector.detect(frame.image, frame.time)

@@ -2,7 +2,8 @@
 
 To search a whole frame of 640x480 takes the Haar cascade longer than a frame lasts. A halved one
 takes a quarter of that and tells where to look; so does what was found a moment ago. There, faces
-are searched for in the pixels as they are.
+are searched for in the pixels as they are. A halved frame still takes most of the time that a frame
+lasts: while faces are followed it is searched between two frames, for where to look in the next.
 """
 
 import dataclasses
@@ -13,8 +14,7 @@ import numpy as np
 from muwnet_fer.serving import faces
 
 _LONGER_SIDE = 640  # pixels, to which larger frames are brought: the time stays the same
-# Seconds until a whole frame is searched again for faces that are new. Those frames are the late
-# ones: of 25 a second, fewer than one in twenty.
+# Seconds until a whole frame is searched again for faces that are new. The frame after is late.
 _SEARCH_EVERY = 1.0
 _GROWTH = 0.4  # of a box, to each side: farther no face moves from one frame to the next
 _LARGEST_SHARE = 0.5  # of the frame; to search more of it in parts saves nothing
@@ -30,8 +30,11 @@ class VideoDetector:
 
     def __init__(self, detector: faces.Detector, halved: faces.Detector) -> None:
         self._detector, self._halved = detector, halved
-        self._places: list[faces.Box] = []  # where faces were last, in the frame as searched
-        self._next_search = 0.0
+        # In frames as searched: where faces were last, and where there may be others.
+        self._places: list[faces.Box] = []
+        self._new_places: list[faces.Box] = []
+        self._unsearched: np.ndarray | None = None  # the latest frame, unless searched as a whole
+        self._time = self._next_search = 0.0  # of the latest frame; from when on it is due
 
     def detect(self, image: np.ndarray, time: float) -> list[faces.Box]:
         """Returns the faces of a uint8 BGR frame of `time` (seconds), from left to right."""
@@ -45,11 +48,17 @@ class VideoDetector:
             for box in self._detect(small, time)
         ]
 
+    def look_around(self) -> None:
+        """Searches the latest frame as a whole where that is due; call it when there is time."""
+        if self._unsearched is not None and self._time >= self._next_search:
+            self._new_places = self._search_halved(self._unsearched)
+
     def _detect(self, image: np.ndarray, time: float) -> list[faces.Box]:
-        regions = _grow_all(self._places, image)
-        if time >= self._next_search or not regions:
+        self._unsearched, self._time = image, time
+        new = [place for place in self._new_places if not _is_within_any(place, self._places)]
+        regions, self._new_places = _grow_all(self._places + new, image), []
+        if not regions:
             places = self._search_halved(image)
-            self._next_search = time + _SEARCH_EVERY
             regions = _grow_all(places, image)
             if not regions:
                 self._places = places
@@ -61,6 +70,7 @@ class VideoDetector:
         return found
 
     def _search_halved(self, image: np.ndarray) -> list[faces.Box]:
+        self._unsearched, self._next_search = None, self._time + _SEARCH_EVERY
         height, width = image.shape[:2]
         size = max(1, width // 2), max(1, height // 2)
         half = cv2.resize(image, size, interpolation=cv2.INTER_AREA)

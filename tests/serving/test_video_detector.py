@@ -42,6 +42,7 @@ def follow(frames):
     for number, frame in enumerate(frames):
         before = len(halved.searched)
         found.append(video.detect(frame, number / 25))
+        video.look_around()
         whole += [number] * (len(halved.searched) - before)
     assert set(halved.searched) == {(240, 320)}
     return found, whole, near.searched + halved.searched
@@ -114,3 +115,17 @@ def test_large_frames_are_searched_at_a_bounded_size():
         (box,) = video.detect(frame, number / 25)
         assert (box.x, box.y, box.width, box.height) == pytest.approx((300, 300, 180, 180), abs=6)
     assert max(map(max, near.searched + halved.searched)) == 320
+
+
+def test_what_the_whole_frame_alone_shows_is_not_searched_for_again_and_again():
+    class WithPhantom(SquareDetector):
+        def detect(self, image):
+            return [*super().detect(image), faces.Box(200, 150, 30, 30)]
+
+    near, halved = SquareDetector(30), WithPhantom(15)
+    video = video_detector.VideoDetector(near, halved)
+    box = faces.Box(100, 100, 60, 60)
+    for number in range(50):
+        assert video.detect(draw(box), number / 25) == [box]
+        video.look_around()
+    assert len(halved.searched) <= 3
