@@ -169,7 +169,7 @@ def _tell_verdict(config: pipeline_config.PipelineConfig, records: dict, to: str
     if "Evaluator" not in records:
         if "Trainer" in records:
             accuracy = verdict.read_public_test_accuracy(records["Trainer"])
-            console.LOGGER.info("PublicTest accuracy of the best epoch: %.1f%%", 100 * accuracy)
+            console.LOGGER.info("PublicTest accuracy of the exported model: %.1f%%", 100 * accuracy)
         console.LOGGER.info("ended after %s as asked; nothing was judged or pushed", to)
         return OK
     result = verdict.read_verdict(records)

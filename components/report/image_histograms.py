@@ -5,15 +5,14 @@ from typing import Any
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from muwnet_fer.components.report import sources as report_sources
-from muwnet_fer.components.report import split_folders
 from muwnet_fer.data import fer2013
 
 
 def collect(sources: report_sources.Sources) -> dict[str, dict[str, Any]] | None:
     """Returns by statistic and split: mean, deviation, quartiles, and a histogram of shares."""
-    if sources.statistics is None:
+    by_split = sources.statistics_by_split
+    if by_split is None:
         return None
-    by_split = split_folders.read_statistics(sources.statistics)
     return {
         statistic: {split: _describe(measured, statistic) for split, measured in by_split.items()}
         for statistic in fer2013.STATISTICS_KEYS

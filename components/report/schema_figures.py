@@ -2,25 +2,21 @@
 
 from typing import Any
 
-import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
-from tfx.utils import io_utils
 
 from muwnet_fer.components.report import sources as report_sources
-from muwnet_fer.components.report import split_folders
 
 
 def collect(sources: report_sources.Sources) -> list[dict[str, Any]] | None:
     """Returns split, feature, `expected` and `measured` of everything that the schema bounds;
     `passed` is ExampleValidator's verdict of the feature, not a second one.
     """
-    if sources.schema is None or sources.statistics is None or sources.anomalies is None:
+    schema, anomalies = sources.schema_proto, sources.anomalies_by_split
+    if schema is None or anomalies is None or sources.statistics_by_split is None:
         return None
-    schema = tfdv.load_schema_text(io_utils.get_only_uri_in_dir(sources.schema))
     domains = {domain.name: set(domain.value) for domain in schema.string_domain}
-    anomalies = split_folders.read_anomalies(sources.anomalies)
     found = []
-    for split, statistics in split_folders.read_statistics(sources.statistics).items():
+    for split, statistics in sources.statistics_by_split.items():
         by_name = {of.path.step[0]: of for of in statistics.datasets[0].features}
         rows = statistics.datasets[0].num_examples
         for feature in schema.feature:

@@ -7,6 +7,10 @@ import os
 import pathlib
 from typing import Any
 
+import tensorflow_data_validation as tfdv
+from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
+from tfx.utils import io_utils
+
 from muwnet_fer.components.predictor import artifacts as predictor_artifacts
 from muwnet_fer.components.report import duplicates as report_duplicates
 from muwnet_fer.components.report import examples as report_examples
@@ -52,6 +56,25 @@ class Sources:
             return None
         found = _read_json(self.model_run, "history.json")
         return found and found["history"]
+
+    @functools.cached_property
+    def schema_proto(self) -> schema_pb2.Schema | None:
+        """What the rows were held against; None where the run did not get to it."""
+        if self.schema is None:
+            return None
+        return tfdv.load_schema_text(io_utils.get_only_uri_in_dir(self.schema))
+
+    @functools.cached_property
+    def statistics_by_split(
+        self,
+    ) -> dict[str, statistics_pb2.DatasetFeatureStatisticsList] | None:
+        """StatisticsGen's; None where the run did not get to it."""
+        return None if self.statistics is None else split_folders.read_statistics(self.statistics)
+
+    @functools.cached_property
+    def anomalies_by_split(self) -> dict[str, anomalies_pb2.Anomalies] | None:
+        """ExampleValidator's; None where the run did not get to it."""
+        return None if self.anomalies is None else split_folders.read_anomalies(self.anomalies)
 
     @functools.cached_property
     def splits(self) -> dict[str, report_examples.SplitExamples] | None:

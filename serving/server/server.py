@@ -142,8 +142,6 @@ def _listen(server: grpc.Server, options: ServerOptions) -> int:
             return server.add_insecure_port(address)
         pair = (options.tls_key.read_bytes(), options.tls_certificate.read_bytes())
         return server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
-    except OSError as error:
-        raise ServerError(f"cannot read {error.filename}: {error.strerror}") from error
     except RuntimeError as error:
         raise ServerError(f"cannot listen on {address}: {error}") from error
 

@@ -247,5 +247,5 @@ def test_run_to_the_trainer_shows_public_test_only(tmp_path, small_csv):
     assert list(lines)[-1] == "Trainer"
     assert "PublicTest" in run.output
     assert "private_test" not in run.output
-    assert re.search(r"^PublicTest accuracy of the best epoch: [\d.]+%$", run.output, re.M)
+    assert re.search(r"^PublicTest accuracy of the exported model: [\d.]+%$", run.output, re.M)
     assert "nothing was judged or pushed" in run.output

@@ -3,11 +3,9 @@
 from typing import Any
 
 import markupsafe
-import tensorflow_data_validation as tfdv
-from tfx.utils import io_utils
 
 from muwnet_fer.components.anomaly_gate import split_checks
-from muwnet_fer.components.report import model_gates, schema_figures, split_folders
+from muwnet_fer.components.report import model_gates, schema_figures
 from muwnet_fer.components.report import sources as report_sources
 
 TITLE = "Gates"
@@ -43,10 +41,10 @@ def _describe_bad_rows(sources: report_sources.Sources) -> dict[str, Any] | None
 
 def list_anomalies(sources: report_sources.Sources) -> list[dict[str, Any]] | None:
     """Returns each split and what ExampleValidator found in it."""
-    if sources.anomalies is None:
+    if sources.anomalies_by_split is None:
         return None
     findings = []
-    for split, anomalies in split_folders.read_anomalies(sources.anomalies).items():
+    for split, anomalies in sources.anomalies_by_split.items():
         infos = [*sorted(anomalies.anomaly_info.items()), ("", anomalies.dataset_anomaly_info)]
         found = [
             f"{feature}: {reason.description}" if feature else reason.description
@@ -58,10 +56,9 @@ def list_anomalies(sources: report_sources.Sources) -> list[dict[str, Any]] | No
 
 
 def list_split_checks(sources: report_sources.Sources) -> list[dict[str, Any]] | None:
-    if sources.statistics is None or sources.schema is None or sources.thresholds is None:
+    statistics, schema = sources.statistics_by_split, sources.schema_proto
+    if statistics is None or schema is None or sources.thresholds is None:
         return None
-    schema = tfdv.load_schema_text(io_utils.get_only_uri_in_dir(sources.schema))
-    statistics = split_folders.read_statistics(sources.statistics)
     return [
         {
             "split": split,
