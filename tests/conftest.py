@@ -5,6 +5,7 @@ import os
 import pathlib
 
 import pytest
+from xdist.scheduler import loadfile
 
 # As the runner does, before any test imports TensorFlow.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -14,6 +15,20 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from muwnet_fer.data import synthetic  # noqa: E402
 from muwnet_fer.models.muwnet import config as muwnet_config  # noqa: E402
 from muwnet_fer.tests import commands  # noqa: E402
+
+
+class OneSmokeRun(loadfile.LoadFileScheduling):
+    """Gives each file to one worker, and all that use `smoke_run` to the same: it is made once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        uses_it = "smoke_run" in (self.config.rootpath / file).read_text(encoding="utf-8")
+        return "smoke_run" if uses_it else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return OneSmokeRun(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

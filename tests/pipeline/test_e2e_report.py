@@ -36,7 +36,7 @@ SCRIPT = pathlib.Path(__file__).with_name("fail_in_each.py")
 def output(tmp_path_factory) -> pathlib.Path:
     """An output folder of two runs, of which the second found everything in the cache.
 
-    Of its own: that of `smoke_run` has the history of whichever tests came before.
+    Of its own: that of the smoke run has the history of whichever tests came before.
     """
     folder = tmp_path_factory.mktemp("report") / "output"
     for _ in range(2):
