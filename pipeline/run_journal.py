@@ -3,9 +3,10 @@
 import dataclasses
 import datetime
 import pathlib
+from typing import Any
 
 from muwnet_fer.components.report import run_facts
-from muwnet_fer.models.muwnet import manifest, trainer
+from muwnet_fer.models.muwnet import checkpoint, manifest, trainer
 from muwnet_fer.pipeline import config as pipeline_config
 from muwnet_fer.pipeline import source_fingerprint
 
@@ -60,6 +61,23 @@ class RunJournal:
     def end(self, exit_code: int, failure: str | None) -> None:
         """Writes how the run ended; `failure` is what it said of it."""
         self.update(ended=_now(), exit_code=exit_code, failure=failure)
+        last = self._facts.components[-1:]
+        if last and last[0].name == "Trainer" and last[0].state in ("failed", "interrupted"):
+            self.update(unfinished_training=self._read_training())
+
+    def _read_training(self) -> dict[str, Any] | None:
+        """Returns a training as far as it got, None where that is not known."""
+        try:
+            found = checkpoint.read(self._config.checkpoint_dir / checkpoint.FILE)
+        except (checkpoint.MisfitError, OSError):  # none, or one that the Trainer told of
+            return None
+        if found.is_complete:
+            return None  # of an earlier run, or only its export failed
+        return {
+            "history": found.history,
+            "resumed_after": found.resumed_after,
+            "muwnet": dataclasses.asdict(self._config.profile.muwnet),
+        }
 
     def _write(self, facts: run_facts.RunFacts) -> None:
         self._facts = facts

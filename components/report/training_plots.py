@@ -63,11 +63,17 @@ def draw_learning_rate(facts: dict[str, Any]) -> markupsafe.Markup:
 
 def _mark(axes, facts: dict[str, Any]) -> None:
     """Draws upright lines at what happened."""
-    axes.axvline(facts["best_epoch"], color=svg.SERIES[2], linewidth=1, label="best epoch")
+    done = len(facts["epochs"])
+    if facts["best_epoch"] is not None:
+        axes.axvline(facts["best_epoch"], color=svg.SERIES[2], linewidth=1, label="best epoch")
     for epochs, label, style in (
         (facts["resumed_after"], "resumed", ":"),
         (facts["drops"], "learning rate lowered", "--"),
-        ([of["from_epoch"] for of in facts["sizes"][1:]], "faces of another size", "-."),
+        (
+            [of["from_epoch"] for of in facts["sizes"][1:] if of["from_epoch"] <= done],
+            "faces of another size",
+            "-.",
+        ),
     ):
         for number, epoch in enumerate(epochs):
             axes.axvline(

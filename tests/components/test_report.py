@@ -196,6 +196,28 @@ def test_training_says_of_what_size_the_faces_were(write_sources, tiny_config):
     assert sizes == [{"size": 32, "from_epoch": 1}, {"size": 48, "from_epoch": 3}]
 
 
+def test_a_training_that_did_not_end_has_its_curves(sources, tiny_config, tmp_path):
+    phases = [{"epochs": 2, "input_size": 32}, {"epochs": 4, "input_size": None}]
+    unfinished = {
+        "history": {name: values[:2] for name, values in sources.history.items()},
+        "resumed_after": [1],
+        "muwnet": {**dataclasses.asdict(tiny_config), "phases": phases},
+    }
+    run = made.make_run(1, exit_code=130, unfinished_training=unfinished)
+    stopped = report_sources.Sources(run=run, runs=(run,))
+    facts = training.collect(stopped)
+    assert [of["epoch"] for of in facts["epochs"]] == [1, 2]
+    assert facts["planned"] == 6
+    assert facts["best_epoch"] is None
+    site.write(stopped, tmp_path / "site")
+    page = (tmp_path / "site" / "training.html").read_text()
+    assert "did not end" in page
+    assert "2 of 6" in page
+    assert page.count("<svg") == 3
+    assert "best epoch" not in page
+    assert "another size" not in page  # they would have come with epoch 3
+
+
 def test_a_smooth_way_down_is_no_fall_of_the_learning_rate():
     rates = [0.05 + 0.05 * np.cos(np.pi * epoch / 80) for epoch in range(80)]
     assert training._find_drops(rates) == []

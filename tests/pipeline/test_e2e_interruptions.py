@@ -13,6 +13,7 @@ import time
 import pytest
 import tensorflow as tf
 
+from muwnet_fer.components.report import run_facts
 from muwnet_fer.tests import commands
 from muwnet_fer.tests.pipeline import run_output
 
@@ -106,6 +107,12 @@ def test_an_interrupt_ends_the_work_within_ten_seconds_and_says_how_to_go_on(
     assert process.returncode == 130, output
     assert "Traceback" not in output
     assert "interrupted: the same command goes on after the last component done" in output
+    if "epoch" in line:
+        (folder,) = (tmp_path / "output").glob("runs/*")
+        done = run_facts.read(folder).unfinished_training["history"]["loss"]
+        assert 1 <= len(done) < 12
+        page = (tmp_path / "output" / "report" / "training.html").read_text()
+        assert f"{len(done)} of 12" in page
 
 
 @pytest.fixture

@@ -13,34 +13,51 @@ _CURVES = ("accuracy", "loss")
 
 
 def collect(sources: report_sources.Sources) -> dict[str, Any]:
-    """Returns a training's facts and its epochs; `epochs` is None where there was none."""
+    """Returns a training's facts and its epochs; `epochs` is None where there was none.
+
+    Of one that did not end there are the epochs alone: `best_epoch` is None.
+    """
     manifest, history = sources.manifest, sources.history
-    if manifest is None or history is None:
-        return {"epochs": None}
-    trained_on_both = manifest["muwnet"]["train_on_public_test"]
-    faces = manifest["rows"][fer2013.TRAIN] - manifest["constant_images_left_out"]
-    if trained_on_both:
-        faces += manifest["rows"][fer2013.PUBLIC_TEST]
-    seconds = manifest["training_seconds"]
-    count = len(history["loss"])
+    if manifest is not None and history is not None:
+        resumed_after = manifest["resumed_after"]
+        return _describe_epochs(history, resumed_after, manifest["muwnet"]) | _describe(manifest)
+    if sources.run is not None and sources.run.unfinished_training is not None:
+        return _describe_epochs(**sources.run.unfinished_training) | {"best_epoch": None}
+    return {"epochs": None}
+
+
+def _describe_epochs(
+    history: dict[str, list[float]], resumed_after: list[int], muwnet: dict[str, Any]
+) -> dict[str, Any]:
     return {
         "epochs": [
             {name: values[epoch] for name, values in history.items()} | {"epoch": epoch + 1}
-            for epoch in range(count)
+            for epoch in range(len(history["loss"]))
         ],
-        "planned": manifest["epochs"],
+        "planned": sum(phase["epochs"] for phase in muwnet["phases"]),
+        "contaminated": muwnet["train_on_public_test"],
+        "resumed_after": resumed_after,
+        "drops": _find_drops(history["learning_rate"]),
+        "sizes": _list_sizes(muwnet),
+        "settings": _list_settings(muwnet),
+    }
+
+
+def _describe(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Returns what is known of a training that ended."""
+    faces = manifest["rows"][fer2013.TRAIN] - manifest["constant_images_left_out"]
+    if manifest["muwnet"]["train_on_public_test"]:
+        faces += manifest["rows"][fer2013.PUBLIC_TEST]
+    seconds = manifest["training_seconds"]
+    return {
         "best_epoch": manifest["best_epoch"],
         "public_test_accuracy": manifest["public_test_accuracy"],
         "contaminated": manifest["public_test_contaminated"],
-        "resumed_after": manifest["resumed_after"],
-        "drops": _find_drops(history["learning_rate"]),
-        "sizes": _list_sizes(manifest["muwnet"]),
         "seconds": seconds,
-        "images_per_second": count * faces / seconds if seconds else None,
+        "images_per_second": manifest["epochs"] * faces / seconds if seconds else None,
         "temperature": manifest["temperature"],
         "teachers": manifest["teachers"],
         "warm_start": manifest["warm_start"],
-        "settings": _list_settings(manifest["muwnet"]),
     }
 
 
