@@ -179,7 +179,7 @@ CPU = MuWNetConfig(
 )
 
 # `cpu`'s network trained on in parts of some two hours, each from the weights of the one before
-# (`--warm-start`, a tenth of the rate below); docs/accuracy.md has them. `cpu` ends before it has
+# (a tenth of the rate below); docs/accuracy.md has them. `cpu` ends before it has
 # learnt its faces, so what held it back is milder here: augmentation, and no images mixed.
 CPU_LONG = dataclasses.replace(
     CPU,

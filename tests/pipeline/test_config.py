@@ -150,7 +150,7 @@ def test_warm_start_trains_slower_into_a_checkpoint_of_its_own(workspace, write_
 
 def test_a_profile_may_begin_with_packaged_weights(workspace, write_weights, small_csv):
     of_profile = config.make_config([str(small_csv)], "cpu-long")
-    assert of_profile.warm_start.name == "cpu"
+    assert of_profile.warm_start.name == "cpu-long"
     named = config.make_config([str(small_csv)], "cpu-long", warm_start=write_weights("cpu-long"))
     assert named.warm_start.name.endswith("cpu-long.json")
     assert named.profile == of_profile.profile
@@ -169,8 +169,8 @@ def test_teachers_are_for_profiles_that_learn_from_them(workspace, write_weights
     assert f"teacher  {teachers[0]}\nteacher  {teachers[1]}" in taught.description
     other = config.make_config(profile="lite", teachers=teachers[:1])
     assert other.checkpoint_dir != taught.checkpoint_dir
-    with pytest.raises(config.ConfigError, match="profile that learns from one, got 'cpu'"):
-        config.make_config(profile="cpu", teachers=teachers)
+    with pytest.raises(config.ConfigError, match="profile that learns from one, got 'smoke'"):
+        config.make_config(profile="smoke", teachers=teachers)
 
 
 def test_a_folder_with_other_files_is_left_alone(workspace):
