@@ -11,8 +11,8 @@ import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
 
 from muwnet_fer.data import fer2013
+from muwnet_fer.models.muwnet import folding, packaged_weights, views, warmup
 from muwnet_fer.models.muwnet import model as muwnet_model
-from muwnet_fer.models.muwnet import packaged_weights, views, warmup
 
 TEN_VIEWS = "ten_views"
 _FACE = (fer2013.IMAGE_SIZE, fer2013.IMAGE_SIZE)
@@ -43,7 +43,8 @@ class ServingModule(tf.Module):
         # TensorFlow Serving restore only the copy that no function reads (keras-team/keras#20095).
         # Kept for packaged_weights alone: the functions have constants instead.
         self.weights = [weight.value for weight in model.weights]
-        self._compute_logits = _freeze(muwnet_model.get_logits(model))
+        folded = folding.fold_batch_norm(model)
+        self._compute_logits = _freeze(muwnet_model.get_logits(folded))
         self._temperature = temperature
         self._decode = decode
         self.tracked = tracked
@@ -85,8 +86,8 @@ class ServingModule(tf.Module):
 
 
 def _freeze(network: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns a network's function with its weights as constants: TensorFlow then folds batch
-    normalisation and lays kernels out once, not at each call (make bench-serving).
+    """Returns a network's function with its weights as constants: TensorFlow then lays kernels out
+    once, not at each call (make bench-serving).
     """
     spec = tf.TensorSpec([None, *_FACE], tf.uint8)
     function = tf.function(functools.partial(network, training=False)).get_concrete_function(spec)

@@ -4,6 +4,7 @@ import math
 
 import keras
 
+BATCH_NORM_SUFFIX = "_bn"  # of the name of what normalises a convolution, behind its name
 _BATCH_NORM_MOMENTUM = 0.9  # Keras' 0.99 lags behind in runs of tens of epochs
 
 
@@ -77,7 +78,9 @@ def _convolve(x, filters: int, size: int, stride: int, name: str):
 
 
 def _normalize(x, name: str):
-    return keras.layers.BatchNormalization(momentum=_BATCH_NORM_MOMENTUM, name=f"{name}_bn")(x)
+    return keras.layers.BatchNormalization(
+        momentum=_BATCH_NORM_MOMENTUM, name=f"{name}{BATCH_NORM_SUFFIX}"
+    )(x)
 
 
 @keras.saving.register_keras_serializable("muwnet_fer")

@@ -32,6 +32,7 @@ TURNS = 5
 WARMUP = 50  # requests
 CONCURRENCY = 8
 FER = "fer==25.10.3"
+LITE = "`lite` on one core"
 PARTS = pathlib.Path(__file__).parent
 FACE = np.random.default_rng(1).integers(0, 256, (fer2013.IMAGE_SIZE, fer2013.IMAGE_SIZE), np.uint8)
 
@@ -39,9 +40,9 @@ FACE = np.random.default_rng(1).integers(0, 256, (fer2013.IMAGE_SIZE, fer2013.IM
 class Alone:
     """A child process that calls a model; the first argument of its script is what to load."""
 
-    def __init__(self, python: pathlib.Path | str, script: str, argument: str):
+    def __init__(self, python: pathlib.Path | str, script: str, *arguments: str):
         self._process = subprocess.Popen(
-            [str(python), "-Wignore", str(PARTS / script), argument],
+            [str(python), "-Wignore", str(PARTS / script), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -142,10 +143,23 @@ def export_cpu(folder: pathlib.Path) -> pathlib.Path:
     return folder
 
 
-def measure_all(model_dir: pathlib.Path, seconds: float) -> dict[str, list[float]]:
+def export_lite(folder: pathlib.Path) -> pathlib.Path:
+    """Writes the packaged `lite`."""
+    export = commands.run_command("muwnet-fer", "weights", "export", "lite", "lite/1", cwd=folder)
+    if export.exit_code:
+        raise SystemExit(export.output)
+    return folder / "lite"
+
+
+def measure_all(
+    model_dir: pathlib.Path, lite_dir: pathlib.Path, seconds: float
+) -> dict[str, list[float]]:
     """Returns the milliseconds of each call, by what was called; all take turns."""
     with contextlib.ExitStack() as stack:
-        alone = [Alone(sys.executable, "saved_model_alone.py", str(model_dir))]
+        alone = [
+            Alone(sys.executable, "saved_model_alone.py", str(model_dir)),
+            Alone(sys.executable, "saved_model_alone.py", str(lite_dir), LITE),
+        ]
         if python := install_fer(commands.ROOT / ".venv" / "fer"):
             alone.append(Alone(python, "fer_alone.py", ""))
         else:
@@ -181,11 +195,13 @@ def print_report(took: dict[str, list[float]], cold_start: float) -> None:
     model = next(name for name in took if "predict_faces" in name)
     one, eight = "gRPC, 1 at a time", f"gRPC, {CONCURRENCY} at a time"
     above = medians[one] - medians[model]
+    lite = next(median for name, median in medians.items() if name.startswith(LITE))
     unbatched = rates[f"{eight}, batches off"]
     print(
         f"\nround trip above the model alone, p50: {above:.2f} ms (at most 1.5)\n"
         f"{CONCURRENCY} at a time, to 1 at a time: {rates[eight] / rates[one]:.2f} (at least 2)\n"
         f"{CONCURRENCY} at a time, to the same with batches off: {rates[eight] / unbatched:.2f}\n"
+        f"{LITE}, p50: {lite:.2f} ms (at most 1)\n"
         f"cold start to the first answer: {cold_start:.1f} s"
     )
 
@@ -197,7 +213,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         model_dir = (options.model_dir or export_cpu(pathlib.Path(folder))).absolute()
-        took = measure_all(model_dir, options.seconds)
+        took = measure_all(model_dir, export_lite(pathlib.Path(folder)), options.seconds)
         print_report(took, measure_cold_start(model_dir))
 
 
