@@ -102,7 +102,7 @@ PROFILES = {
             "cpu-long",
             muwnet_config.CPU_LONG,
             _CPU_LONG_GATES,
-            "1.5 hours a part on 2 CPU cores with FER2013",
+            "2 hours a part on 2 CPU cores with FER2013",
             warm_start="cpu-long",
             teachers=("cpu-long",),
         ),

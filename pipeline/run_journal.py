@@ -6,7 +6,7 @@ import pathlib
 from typing import Any
 
 from muwnet_fer.components.report import run_facts
-from muwnet_fer.models.muwnet import checkpoint, manifest, trainer
+from muwnet_fer.models.muwnet import checkpoint, manifest, packaged_weights, trainer
 from muwnet_fer.pipeline import config as pipeline_config
 from muwnet_fer.pipeline import source_fingerprint
 
@@ -67,16 +67,24 @@ class RunJournal:
 
     def _read_training(self) -> dict[str, Any] | None:
         """Returns a training as far as it got, None where that is not known."""
+        config = self._config
+        origins = [of for of in (config.warm_start, *config.teachers) if of]
         try:
-            found = checkpoint.read(self._config.checkpoint_dir / checkpoint.FILE)
-        except (checkpoint.MisfitError, OSError):  # none, or one that the Trainer told of
-            return None
-        if found.is_complete:
-            return None  # of an earlier run, or only its export failed
+            found = checkpoint.read(config.checkpoint_dir / checkpoint.FILE)
+            contaminated = config.profile.muwnet.train_on_public_test or (
+                packaged_weights.have_seen_public_test(
+                    packaged_weights.read(of.name) for of in origins
+                )
+            )
+        except (checkpoint.MisfitError, packaged_weights.WeightsError, OSError):
+            return None  # none yet, or one that the Trainer told of
+        if found.exported:
+            return None  # an earlier run's
         return {
             "history": found.history,
             "resumed_after": found.resumed_after,
-            "muwnet": dataclasses.asdict(self._config.profile.muwnet),
+            "contaminated": contaminated,
+            "muwnet": dataclasses.asdict(config.profile.muwnet),
         }
 
     def _write(self, facts: run_facts.RunFacts) -> None:

@@ -9,7 +9,7 @@ import tempfile
 from muwnet_fer.components.atomic_pusher import versions
 from muwnet_fer.data import fer2013, model_config
 from muwnet_fer.models.muwnet import packaged_weights
-from muwnet_fer.pipeline import config, output_folder
+from muwnet_fer.pipeline import config, output_folder, source_fingerprint
 
 # No lineage's name: those start with a letter or digit.
 _EXPORTS = ".weights"
@@ -97,7 +97,9 @@ def _export_packaged(output: pathlib.Path) -> ServedModel:
     """Returns the packaged weights of best accuracy as a SavedModel, exported once."""
     weights = {name: packaged_weights.read(name) for name in packaged_weights.list_names()}
     name = max(weights, key=lambda key: _accuracy(weights[key]))
-    base_path = output.absolute() / _EXPORTS / f"{name}-{weights[name].sha256[:12]}"
+    # Another version of this package may export them otherwise.
+    source = source_fingerprint.compute("muwnet_fer.models.muwnet.export")
+    base_path = output.absolute() / _EXPORTS / f"{name}-{weights[name].sha256[:12]}-{source}"
     if not versions.list_versions(base_path):
         from muwnet_fer.models.muwnet import weights_commands
 

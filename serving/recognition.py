@@ -26,6 +26,7 @@ class Recogniser:
     ) -> None:
         self._detector, self._client, self._max_faces = detector, emotion_client, max_faces
         self._asked: float | None = None  # time.monotonic()
+        self._looked: concurrent.futures.Future | None = None  # around in the frame before
         self._executor = concurrent.futures.ThreadPoolExecutor(1, "recognition")
 
     @property
@@ -47,11 +48,15 @@ class Recogniser:
 
     def submit(self, frame: capture.Frame) -> "concurrent.futures.Future[Recognition]":
         """Starts with a frame; the result may raise client.ServerError."""
-        recognition = self._executor.submit(self._recognise, frame)
-        self._executor.submit(self._detector.look_around)
+        recognition = self._executor.submit(self._recognise, frame, self._looked)
+        self._looked = self._executor.submit(self._detector.look_around)
         return recognition
 
-    def _recognise(self, frame: capture.Frame) -> Recognition:
+    def _recognise(
+        self, frame: capture.Frame, looked: "concurrent.futures.Future[None] | None"
+    ) -> Recognition:
+        if looked is not None:
+            looked.result()  # done, in this thread: what failed there is told here
         boxes = self._detector.detect(frame.image, frame.time)
         if len(boxes) > self._max_faces:
             largest = sorted(boxes, key=lambda box: box.width * box.height)[-self._max_faces :]

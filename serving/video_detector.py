@@ -50,13 +50,15 @@ class VideoDetector:
 
     def look_around(self) -> None:
         """Searches the latest frame as a whole where that is due; call it when there is time."""
-        if self._unsearched is not None and self._time >= self._next_search:
+        # Where nothing is followed, the next frame is searched as a whole anyway.
+        is_due = self._places and self._time >= self._next_search
+        if is_due and self._unsearched is not None:
             self._new_places = self._search_halved(self._unsearched)
 
     def _detect(self, image: np.ndarray, time: float) -> list[faces.Box]:
         self._unsearched, self._time = image, time
-        new = [place for place in self._new_places if not _is_within_any(place, self._places)]
-        regions, self._new_places = _grow_all(self._places + new, image), []
+        places = _drop_nested([*self._places, *self._new_places])
+        regions, self._new_places = _grow_all(places, image), []
         if not regions:
             places = self._search_halved(image)
             regions = _grow_all(places, image)
@@ -65,7 +67,7 @@ class VideoDetector:
                 return places
         found = _drop_nested([box for region in regions for box in self._search(image, region)])
         if not all(_is_within_any(place, found) for place in self._places):
-            self._next_search = time  # one is gone, or seen better in the whole
+            self._next_search = time  # one is gone
         self._places = found
         return found
 

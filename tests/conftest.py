@@ -1,8 +1,10 @@
 """Fixtures shared by all tests; the whole pipeline runs once, for all that start from there."""
 
 import dataclasses
+import functools
 import os
 import pathlib
+import re
 
 import pytest
 from xdist.scheduler import loadfile
@@ -22,8 +24,12 @@ class OneSmokeRun(loadfile.LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
-        uses_it = "smoke_run" in (self.config.rootpath / file).read_text(encoding="utf-8")
-        return "smoke_run" if uses_it else file
+        return "smoke_run" if _takes_smoke_run(self.config.rootpath / file) else file
+
+
+@functools.cache  # read once: the file may be edited while the tests run
+def _takes_smoke_run(path: pathlib.Path) -> bool:
+    return bool(re.search(r"^def .*\bsmoke_run\b", path.read_text(encoding="utf-8"), re.M))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -50,8 +50,8 @@ class RunFacts:
     verdict: str | None = None  # blessed, not blessed, or None where nothing was judged
     version: str | None = None  # pushed
     figures: dict[str, Any] | None = None  # accuracy and macro_f1 on private_test
-    # As far as it got, of a training that did not end: `history` and `resumed_after` as in its
-    # checkpoint, and its configuration, `muwnet`.
+    # Of a training that failed or was interrupted, as far as it got: `history` and `resumed_after`
+    # as in its checkpoint, its configuration `muwnet`, and whether PublicTest is `contaminated`.
     unfinished_training: dict[str, Any] | None = None
 
     @property

@@ -178,9 +178,9 @@ CPU = MuWNetConfig(
     precise_batch_norm=True,  # nearly a point on PublicTest (docs/accuracy.md, run 6)
 )
 
-# `cpu`'s network trained on in parts of some two hours, each from the weights of the one before
-# (a tenth of the rate below); docs/accuracy.md has them. `cpu` ends before it has
-# learnt its faces, so what held it back is milder here: augmentation, and no images mixed.
+# `cpu`'s network trained on in parts, each warm-started by the one before and hence at a tenth of
+# the rate below; docs/accuracy.md has them. `cpu` ends before it has learnt its faces, so what held
+# it back is milder here: augmentation, and no images mixed.
 CPU_LONG = dataclasses.replace(
     CPU,
     learning_rate=0.2,

@@ -14,12 +14,18 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
 
     Args:
       model: from `build_muwnet`, which follows each convolution by one; left as it is.
+
+    Raises:
+      ValueError: for a batch normalisation that no convolution of its name stands before.
     """
     normalizations = {
         layer.name.removesuffix(layers.BATCH_NORM_SUFFIX): layer
         for layer in model.layers
         if isinstance(layer, keras.layers.BatchNormalization)
     }
+
+    if unknown := normalizations.keys() - {layer.name for layer in model.layers}:
+        raise ValueError(f"expected convolutions before batch normalisation, got {unknown}")
 
     def copy(layer):
         config = layer.get_config()

@@ -9,6 +9,7 @@ import io
 import itertools
 import json
 import pathlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,13 @@ def read(name_or_path: str) -> Weights:
         f"expected weights of {', '.join(list_names()) or '(none packaged)'}, a manifest "
         f"(NAME{_MANIFEST}) or a pushed version's folder, got {name_or_path!r}"
     )
+
+
+def have_seen_public_test(weights: Iterable[Weights]) -> bool:
+    """Returns whether who learns from weights has seen PublicTest: those that were trained on it
+    pass on what they saw.
+    """
+    return any(of.manifest.get("public_test_contaminated") for of in weights)
 
 
 def shorten(name_or_path: str) -> str:

@@ -50,9 +50,8 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
     warm_start = fn_args.custom_config["warm_start"]
     teachers = fn_args.custom_config["teachers"]
     found = {of["sha256"]: _read_weights(**of) for of in (warm_start, *teachers) if of}
-    # Who learns from a network that has seen faces has seen them, too.
-    contaminated = config.train_on_public_test or any(
-        weights.manifest.get("public_test_contaminated") for weights in found.values()
+    contaminated = config.train_on_public_test or packaged_weights.have_seen_public_test(
+        found.values()
     )
     lineage = {
         **fn_args.custom_config["lineage"],

@@ -10,7 +10,6 @@ measured in turns, within one run: read the ratios, the machine is noisy.
 import argparse
 import concurrent.futures
 import contextlib
-import dataclasses
 import json
 import pathlib
 import subprocess
@@ -131,24 +130,12 @@ def install_fer(folder: pathlib.Path) -> pathlib.Path | None:
     return python
 
 
-def export_cpu(folder: pathlib.Path) -> pathlib.Path:
-    """Writes the `cpu` profile's network, untrained: time does not depend on its weights."""
-    from muwnet_fer.models.muwnet import config, export, model, preprocessing
-
-    folder.mkdir(exist_ok=True)
-    network = model.build_muwnet(config.CPU)
-    module = export.ServingModule(network, preprocessing.decode_images, 1.0)
-    manifest = {"muwnet": dataclasses.asdict(config.CPU), "temperature": 1.0}
-    export.save(module, manifest, str(folder / "1"))
-    return folder
-
-
-def export_lite(folder: pathlib.Path) -> pathlib.Path:
-    """Writes the packaged `lite`."""
-    export = commands.run_command("muwnet-fer", "weights", "export", "lite", "lite/1", cwd=folder)
+def export_packaged(name: str, folder: pathlib.Path) -> pathlib.Path:
+    """Writes weights of the package as version 1 of a model."""
+    export = commands.run_command("muwnet-fer", "weights", "export", name, f"{name}/1", cwd=folder)
     if export.exit_code:
         raise SystemExit(export.output)
-    return folder / "lite"
+    return folder / name
 
 
 def measure_all(
@@ -192,7 +179,7 @@ def print_report(took: dict[str, list[float]], cold_start: float) -> None:
         rows.append([name, f"{p50:.2f}", f"{p95:.2f}", f"{p99:.2f}", f"{rates[name]:,.0f}"])
     headers = ["one face", "p50, ms", "p95, ms", "p99, ms", "faces/s"]
     print(tabulate.tabulate(rows, headers, "github", disable_numparse=True))
-    model = next(name for name in took if "predict_faces" in name)
+    model = next(name for name in took if name.startswith("SavedModel"))
     one, eight = "gRPC, 1 at a time", f"gRPC, {CONCURRENCY} at a time"
     above = medians[one] - medians[model]
     lite = next(median for name, median in medians.items() if name.startswith(LITE))
@@ -212,8 +199,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5, help="of each turn")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        model_dir = (options.model_dir or export_cpu(pathlib.Path(folder))).absolute()
-        took = measure_all(model_dir, export_lite(pathlib.Path(folder)), options.seconds)
+        cpu, lite = (export_packaged(name, pathlib.Path(folder)) for name in ("cpu", "lite"))
+        model_dir = (options.model_dir or cpu).absolute()
+        took = measure_all(model_dir, lite, options.seconds)
         print_report(took, measure_cold_start(model_dir))
 
 

@@ -1,4 +1,4 @@
-"""Ten minutes at 50 requests a second with a new version every 30 s, on the `cpu` network.
+"""Ten minutes at 50 requests a second with a new version every 30 s, on the packaged `cpu`.
 
     make soak
     python tests/benchmarks/soak.py [--seconds S]
@@ -27,7 +27,7 @@ def main() -> None:
     seconds = parser.parse_args().seconds
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        model = serving.export_cpu(folder / "model") / "1"
+        model = serving.export_packaged("cpu", folder) / "1"
         base_path = folder / "served"
         base_path.mkdir()
         done = soak.run([model], base_path, serving.FACE[np.newaxis], seconds, RATE, PUSH_SECONDS)

@@ -17,7 +17,6 @@ import tempfile
 import cv2
 import numpy as np
 
-from muwnet_fer.pipeline import served_model
 from muwnet_fer.serving import webcam, webcam_loop
 from muwnet_fer.tests import commands
 from muwnet_fer.tests.benchmarks import serving
@@ -59,10 +58,12 @@ def write_film(path: pathlib.Path) -> str:
     return name
 
 
-def start_server(arguments: list[str], folder: pathlib.Path):
+def start_server(model_dir: pathlib.Path, folder: pathlib.Path):
     """Returns the process and its address."""
     process = commands.start_command(
-        "muwnet-fer", "serve", "--port", "0", "--no-rest", *arguments, cwd=folder
+        *("muwnet-fer", "serve", "--port", "0", "--no-rest"),
+        *("--model-dir", model_dir),
+        cwd=folder,
     )
     for line in process.stdout:
         print(line, end="")
@@ -81,28 +82,16 @@ def count_per_minute(summary: webcam_loop.Summary) -> float:
     return 60 * summary.label_changes / summary.source_seconds
 
 
-def is_model_at_hand() -> bool:
-    """Returns whether `muwnet-fer serve` has a model where none is named."""
-    try:
-        served_model.choose_model_dir()
-    except served_model.NoModelError:
-        return False
-    return True
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model-dir", type=pathlib.Path)
     model_dir = parser.parse_args().model_dir
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        if model_dir is None and not is_model_at_hand():
-            print("no trained model: an untrained one, whose label changes tell nothing")
-            model_dir = serving.export_cpu(folder / "model")
-        arguments = [] if model_dir is None else ["--model-dir", str(model_dir.absolute())]
+        model_dir = model_dir or serving.export_packaged("cpu", folder)
         film = folder / "film.mp4"
         shown = write_film(film)
-        process, server = start_server(arguments, pathlib.Path.cwd())
+        process, server = start_server(model_dir.absolute(), folder)
         try:
             print(f"{shown}, {SIZE[0]}x{SIZE[1]}, {FRAMES} frames")
             raw = run(film, server, csv=str(folder / "raw.csv"), smoothing=0.0)

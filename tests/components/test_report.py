@@ -201,6 +201,7 @@ def test_a_training_that_did_not_end_has_its_curves(sources, tiny_config, tmp_pa
     unfinished = {
         "history": {name: values[:2] for name, values in sources.history.items()},
         "resumed_after": [1],
+        "contaminated": True,
         "muwnet": {**dataclasses.asdict(tiny_config), "phases": phases},
     }
     run = made.make_run(1, exit_code=130, unfinished_training=unfinished)
@@ -212,6 +213,7 @@ def test_a_training_that_did_not_end_has_its_curves(sources, tiny_config, tmp_pa
     site.write(stopped, tmp_path / "site")
     page = (tmp_path / "site" / "training.html").read_text()
     assert "did not end" in page
+    assert "PublicTest (trained on)" in page
     assert "2 of 6" in page
     assert page.count("<svg") == 3
     assert "best epoch" not in page

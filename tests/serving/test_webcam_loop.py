@@ -103,6 +103,24 @@ def test_every_frame_is_shown_with_its_face(served, video, tmp_path):
         assert image[y + height // 2, x].tolist() == list(drawing.COLORS[row["label"]])
 
 
+def test_a_face_that_joins_is_found_within_a_second_of_another_that_is_followed(served, tmp_path):
+    size, places = (640, 240), [(20, 60), (420, 60)]
+    scenes = [videos.draw_scene(*places[:1], size=size)] * 5 + [
+        videos.draw_scene(*places, size=size)
+    ] * 30
+    with (
+        recording.CsvRecorder(str(tmp_path / "out.csv")) as recorder,
+        make_loop(served.address, videos.write(tmp_path / "two.mp4", scenes), rows=recorder) as (
+            loop,
+            _,
+        ),
+    ):
+        assert loop.run().faces == {1, 2}
+    rows = list(csv.DictReader((tmp_path / "out.csv").open(newline="")))
+    joined = min(float(row["time"]) for row in rows if row["face"] == "2")
+    assert 5 / 25 <= joined <= 5 / 25 + 1
+
+
 def test_keys_are_pressed(served, video, tmp_path):
     said = []
     with make_loop(

@@ -19,15 +19,22 @@ def collect(sources: report_sources.Sources) -> dict[str, Any]:
     """
     manifest, history = sources.manifest, sources.history
     if manifest is not None and history is not None:
-        resumed_after = manifest["resumed_after"]
-        return _describe_epochs(history, resumed_after, manifest["muwnet"]) | _describe(manifest)
+        return _describe(manifest) | _describe_epochs(
+            history,
+            manifest["resumed_after"],
+            manifest["public_test_contaminated"],
+            manifest["muwnet"],
+        )
     if sources.run is not None and sources.run.unfinished_training is not None:
         return _describe_epochs(**sources.run.unfinished_training) | {"best_epoch": None}
     return {"epochs": None}
 
 
 def _describe_epochs(
-    history: dict[str, list[float]], resumed_after: list[int], muwnet: dict[str, Any]
+    history: dict[str, list[float]],
+    resumed_after: list[int],
+    contaminated: bool,
+    muwnet: dict[str, Any],
 ) -> dict[str, Any]:
     return {
         "epochs": [
@@ -35,7 +42,7 @@ def _describe_epochs(
             for epoch in range(len(history["loss"]))
         ],
         "planned": sum(phase["epochs"] for phase in muwnet["phases"]),
-        "contaminated": muwnet["train_on_public_test"],
+        "contaminated": contaminated,
         "resumed_after": resumed_after,
         "drops": _find_drops(history["learning_rate"]),
         "sizes": _list_sizes(muwnet),
@@ -52,7 +59,6 @@ def _describe(manifest: dict[str, Any]) -> dict[str, Any]:
     return {
         "best_epoch": manifest["best_epoch"],
         "public_test_accuracy": manifest["public_test_accuracy"],
-        "contaminated": manifest["public_test_contaminated"],
         "seconds": seconds,
         "images_per_second": manifest["epochs"] * faces / seconds if seconds else None,
         "temperature": manifest["temperature"],
