@@ -23,7 +23,6 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
         for layer in model.layers
         if isinstance(layer, keras.layers.BatchNormalization)
     }
-
     if unknown := normalizations.keys() - {layer.name for layer in model.layers}:
         raise ValueError(f"expected convolutions before batch normalisation, got {unknown}")
 

@@ -21,8 +21,8 @@ from muwnet_fer.tests.benchmarks import timing  # noqa: E402
 
 
 def main() -> None:
-    path, *names = sys.argv[1:]
-    if names:
+    path, *name = sys.argv[1:]
+    if name:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -33,7 +33,7 @@ def main() -> None:
     def call() -> np.ndarray:
         return predict_faces(image=tf.constant(face))["probabilities"].numpy()
 
-    timing.answer(*names or ("SavedModel",), {"predict_faces": call})
+    timing.answer(name[0] if name else "SavedModel", {"predict_faces": call})
 
 
 if __name__ == "__main__":
