@@ -17,14 +17,13 @@ import sys
 import typing
 from collections.abc import Sequence
 
+from muwnet_fer.components.report import exit_codes
 from muwnet_fer.data import rows
 from muwnet_fer.pipeline import config as pipeline_config
 from muwnet_fer.pipeline import console, failure, interruption, lineage_lock
 
 if typing.TYPE_CHECKING:  # it imports TensorFlow
     from muwnet_fer.pipeline import run_journal
-
-OK, CRASHED, BAD_INPUT, ANOMALY, NOT_BLESSED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 
 @interruption.repeated()
@@ -61,19 +60,19 @@ def run(
             exit_code = _run_with_messages(config, to, log_path)
             if exit_code is not None:
                 console.LOGGER.info("full log  %s", log_path)
-        return exit_code or OK
+        return exit_code or exit_codes.OK
     except rows.MalformedDataError as error:
         print(f"bad input: {error}", file=sys.stderr)
-        return BAD_INPUT
+        return exit_codes.BAD_INPUT
     except (pipeline_config.ConfigError, lineage_lock.LineageBusyError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
+        return exit_codes.BAD_INPUT
     except OSError as error:  # of the lock or the log
         print(f"error: cannot write in the output folder: {error}", file=sys.stderr)
-        return BAD_INPUT
+        return exit_codes.BAD_INPUT
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return exit_codes.INTERRUPTED
 
 
 def _run_with_messages(
@@ -104,9 +103,9 @@ def _run_with_messages(
 def _explain(error: BaseException) -> tuple[int, str]:
     """Turns what ended a run into its exit code and a message."""
     if isinstance(error, rows.MalformedDataError):  # the data changed since the config was made
-        return BAD_INPUT, f"bad input: {error}"
+        return exit_codes.BAD_INPUT, f"bad input: {error}"
     if isinstance(error, KeyboardInterrupt):
-        return INTERRUPTED, (
+        return exit_codes.INTERRUPTED, (
             "interrupted: the same command goes on after the last component done, and a training "
             "after its last whole epoch"
         )
@@ -114,14 +113,14 @@ def _explain(error: BaseException) -> tuple[int, str]:
     from muwnet_fer.models.muwnet import training
 
     if isinstance(error, anomaly_gate.AnomalyError):
-        return ANOMALY, f"anomaly: {error}"
+        return exit_codes.ANOMALY, f"anomaly: {error}"
     console.log_traceback()
     if isinstance(error, training.TrainingDivergedError):
-        return CRASHED, f"training diverged: {error}"
+        return exit_codes.CRASHED, f"training diverged: {error}"
     # The last resort: a message in place of a traceback.
     crashed = f"crashed: {type(error).__name__}: {error}"
     advice = failure.advise(error)
-    return CRASHED, f"stopped: {advice}\n{crashed}" if advice else crashed
+    return exit_codes.CRASHED, f"stopped: {advice}\n{crashed}" if advice else crashed
 
 
 def _run(
@@ -171,7 +170,7 @@ def _tell_verdict(config: pipeline_config.PipelineConfig, records: dict, to: str
             accuracy = verdict.read_public_test_accuracy(records["Trainer"])
             console.LOGGER.info("PublicTest accuracy of the exported model: %.1f%%", 100 * accuracy)
         console.LOGGER.info("ended after %s as asked; nothing was judged or pushed", to)
-        return OK
+        return exit_codes.OK
     result = verdict.read_verdict(records)
     console.LOGGER.info("\n%s\n", result.f1_table)
     console.LOGGER.info("%s\n", verdict.describe_figures(result.private_test))
@@ -188,11 +187,11 @@ def _tell_verdict(config: pipeline_config.PipelineConfig, records: dict, to: str
         earlier = versions.find_newest(config.output.serving_model)
         kept = f"; version {earlier.name} stays the newest" if earlier else ""
         console.LOGGER.info("pushed    nothing%s", kept)
-        return NOT_BLESSED
+        return exit_codes.NOT_BLESSED
     console.LOGGER.info("verdict   blessed")
     if result.version is None:
         console.LOGGER.info("pushed    nothing: ended after %s as asked", to)
-        return OK
+        return exit_codes.OK
     unchanged = "unchanged, " if result.unchanged else ""
     path = config.output.serving_model / result.version
     console.LOGGER.info("pushed    %sversion %s (%s)", unchanged, result.version, path)
@@ -201,7 +200,7 @@ def _tell_verdict(config: pipeline_config.PipelineConfig, records: dict, to: str
             config.output.model_config, model_server_config_pb2.ModelServerConfig
         )
         console.LOGGER.info("labels    %s", model_config.format_labels(model))
-    return OK
+    return exit_codes.OK
 
 
 def run_by_environment() -> int:
@@ -221,7 +220,7 @@ def run_by_environment() -> int:
                 options[name] = convert(value)
             except ValueError:
                 print(f"error: expected {variable} to be a number, got {value!r}", file=sys.stderr)
-                return BAD_INPUT
+                return exit_codes.BAD_INPUT
     return run(**options)
 
 

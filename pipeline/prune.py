@@ -17,10 +17,11 @@ from ml_metadata.proto import metadata_store_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
 from muwnet_fer.components.atomic_pusher import versions
+from muwnet_fer.components.report import exit_codes
 from muwnet_fer.data import atomic_file, model_config
 from muwnet_fer.models.muwnet import checkpoint
 from muwnet_fer.pipeline import config as pipeline_config
-from muwnet_fer.pipeline import lineage_lock, local_runner, output_folder
+from muwnet_fer.pipeline import lineage_lock, output_folder
 
 _SYSTEM = ".system"  # TFX's own folder beside a node's artifacts
 
@@ -70,7 +71,7 @@ def run(keep: int, output: str | None = None, dry_run: bool = False) -> int:
         folders = output_folder.find_claimed(output, pipeline_config.OUTPUT)
     except output_folder.OutputFolderError as error:
         print(f"error: {error}", file=sys.stderr)
-        return local_runner.BAD_INPUT
+        return exit_codes.BAD_INPUT
     return max(_prune_with_messages(folder, keep, dry_run) for folder in folders)
 
 
@@ -80,13 +81,13 @@ def _prune_with_messages(folder: output_folder.OutputFolder, keep: int, dry_run:
         with lineage_lock.hold(folder.path):
             said = prune(folder, keep, dry_run)
         print(f"{folder.path}: {'would remove' if dry_run else 'removed'} {said}")
-        return local_runner.OK
+        return exit_codes.OK
     except (output_folder.OutputFolderError, lineage_lock.LineageBusyError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return local_runner.BAD_INPUT
+        return exit_codes.BAD_INPUT
     except (OSError, errors.StatusError) as error:
         print(f"error: {error}; prune again for the rest", file=sys.stderr)
-        return local_runner.CRASHED
+        return exit_codes.CRASHED
 
 
 def prune(folder: output_folder.OutputFolder, keep: int, dry_run: bool = False) -> str:

@@ -5,7 +5,7 @@ import warnings
 
 import tabulate
 
-from muwnet_fer.components.report import run_facts
+from muwnet_fer.components.report import exit_codes, run_facts
 from muwnet_fer.pipeline import config as pipeline_config
 from muwnet_fer.pipeline import lineage_lock, output_folder
 
@@ -67,7 +67,7 @@ def read(output: output_folder.OutputFolder) -> list[run_facts.RunFacts]:
         except ValueError as error:  # one damaged file must not hide the others
             warnings.warn(str(error), DamagedRunWarning, stacklevel=2)
     return [
-        dataclasses.replace(run, exit_code=run_facts.KILLED)
+        dataclasses.replace(run, exit_code=exit_codes.KILLED)
         if run.exit_code is None and (run is not runs[-1] or not lineage_lock.is_held(output.path))
         else run
         for run in runs

@@ -8,13 +8,18 @@ import json
 import pathlib
 from typing import Any
 
+from muwnet_fer.components.report import exit_codes
 from muwnet_fer.data import atomic_file
 
 FILE_NAME = "run.json"
 BLESSED, NOT_BLESSED = "blessed", "not blessed"  # verdicts
-KILLED = -9  # in place of an exit code that nobody was left to write
-# By exit code; all else failed.
-_ENDS = {0: "not judged", 3: "anomaly", 130: "interrupted", KILLED: "killed"}
+# Of a run without a verdict, by exit code; all else failed.
+_ENDS = {
+    exit_codes.OK: "not judged",
+    exit_codes.ANOMALY: "anomaly",
+    exit_codes.INTERRUPTED: "interrupted",
+    exit_codes.KILLED: "killed",
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ from sklearn import calibration
 from sklearn import metrics as sklearn_metrics
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-from muwnet_fer.components.report import duplicates, run_facts, site
+from muwnet_fer.components.report import duplicates, exit_codes, run_facts, site
 from muwnet_fer.components.report import sources as report_sources
 from muwnet_fer.components.report.pages import data as data_page
 from muwnet_fer.components.report.pages import evaluation, history, model_card, training
@@ -395,7 +395,7 @@ def test_facts_of_a_later_version_are_read_as_far_as_they_are_known(tmp_path):
     ("changes", "end"),
     [
         ({"verdict": None, "exit_code": None}, "under way"),
-        ({"verdict": None, "exit_code": run_facts.KILLED}, "killed"),
+        ({"verdict": None, "exit_code": exit_codes.KILLED}, "killed"),
         ({"verdict": None, "exit_code": 0}, "not judged"),
         ({"verdict": None, "exit_code": 1}, "failed"),
         ({"verdict": None, "exit_code": 3}, "anomaly"),
@@ -404,7 +404,7 @@ def test_facts_of_a_later_version_are_read_as_far_as_they_are_known(tmp_path):
         ({"verdict": "blessed", "exit_code": 0}, "blessed"),
         ({"verdict": "blessed", "exit_code": 1}, "blessed, then failed"),
         ({"verdict": "blessed", "exit_code": 130}, "blessed, then interrupted"),
-        ({"verdict": "blessed", "exit_code": run_facts.KILLED}, "blessed, then killed"),
+        ({"verdict": "blessed", "exit_code": exit_codes.KILLED}, "blessed, then killed"),
     ],
 )
 def test_how_a_run_ended(changes, end):

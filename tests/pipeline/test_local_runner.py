@@ -3,6 +3,7 @@
 import pytest
 
 from muwnet_fer.components.anomaly_gate import executor as anomaly_gate
+from muwnet_fer.components.report import exit_codes
 from muwnet_fer.data import rows
 from muwnet_fer.models.muwnet import training
 from muwnet_fer.pipeline import config as pipeline_config
@@ -32,7 +33,7 @@ def test_ends(tmp_path, small_csv, monkeypatch, capfd, error, exit_code, message
     assert "Traceback" not in printed
     (log,) = (output / "logs").iterdir()
     assert f"full log  {log}" in printed
-    if exit_code == local_runner.CRASHED:
+    if exit_code == exit_codes.CRASHED:
         assert "Traceback" in log.read_text()
 
 
@@ -40,7 +41,7 @@ def test_a_log_that_cannot_be_written_is_named(tmp_path, small_csv, capfd):
     output = tmp_path / "output"
     pipeline_config.make_config([str(small_csv)], "smoke", str(output))
     (output / "logs").write_text("in the way")
-    assert local_runner.run([str(small_csv)], "smoke", str(output)) == local_runner.BAD_INPUT
+    assert local_runner.run([str(small_csv)], "smoke", str(output)) == exit_codes.BAD_INPUT
     assert f"File exists: '{output}/logs'" in capfd.readouterr().err
 
 
@@ -55,7 +56,7 @@ def test_a_run_that_ends_with_a_damaged_store_has_a_report_of_its_end(
         raise RuntimeError("the disk is dying")
 
     monkeypatch.setattr(tracked_runner.TrackedLocalDagRunner, "run_with_ir", fail)
-    assert local_runner.run([str(small_csv)], "smoke", str(output)) == local_runner.CRASHED
+    assert local_runner.run([str(small_csv)], "smoke", str(output)) == exit_codes.CRASHED
     printed = capfd.readouterr().out
     assert "report    of the run's end alone: " in printed
     assert f"report    {output}/report/index.html" in printed
