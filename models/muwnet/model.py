@@ -86,8 +86,7 @@ def _get_first_of_stages(model: keras.Model) -> keras.layers.Layer:
 
 def augment(image: keras.KerasTensor, config: muwnet_config.MuWNetConfig) -> keras.KerasTensor:
     """Returns uint8 [N, 48, 48] faces as float32 [N, 48, 48, 1] in 0..1, augmented in training."""
-    side = fer2013.IMAGE_SIZE
-    x = keras.layers.Reshape((side, side, 1), name="grey")(image)
+    x = keras.ops.expand_dims(image, axis=-1)  # a Reshape would compute the shape at each call
     x = keras.layers.Rescaling(1 / 255, name="rescale")(x)
     augmentation = config.augmentation
     x = layers.RandomAffine(
