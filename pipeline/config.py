@@ -232,8 +232,14 @@ def _slow_down(profile: profiles.Profile, start: _FoundWeights) -> profiles.Prof
             f"--warm-start: expected weights of the network of profile {profile.name!r}, got "
             f"others in {start.named.name}: {'; '.join(differences)}"
         )
+    phases = tuple(
+        dataclasses.replace(phase, learning_rate=phase.learning_rate * WARM_START_RATE)
+        if phase.learning_rate is not None
+        else phase
+        for phase in profile.muwnet.phases
+    )
     rate = profile.muwnet.learning_rate * WARM_START_RATE
-    muwnet = dataclasses.replace(profile.muwnet, learning_rate=rate)
+    muwnet = dataclasses.replace(profile.muwnet, learning_rate=rate, phases=phases)
     return dataclasses.replace(profile, muwnet=muwnet)
 
 

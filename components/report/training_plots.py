@@ -5,6 +5,7 @@ from typing import Any
 import markupsafe
 
 from muwnet_fer.components.report import svg
+from muwnet_fer.models.muwnet import config as muwnet_config
 
 
 def draw_curve(facts: dict[str, Any], name: str) -> markupsafe.Markup:
@@ -16,7 +17,7 @@ def draw_curve(facts: dict[str, Any], name: str) -> markupsafe.Markup:
       name: "accuracy" or "loss".
     """
     epochs = [of["epoch"] for of in facts["epochs"]]
-    validation = "PublicTest (trained on)" if facts["contaminated"] else "PublicTest"
+    validation = muwnet_config.name_validation(facts["contaminated"])
     marker = "o" if len(epochs) == 1 else None
     with svg.style():
         figure = svg.make_figure()

@@ -36,10 +36,11 @@ class Checkpoint:
     learning rate, momenta and averages.
     """
 
-    source_fingerprint: str  # of the code that trained last
+    source_fingerprint: str  # of the code that trained or exported last
     faces_digest: str  # of what is trained and validated on
     planned_epochs: int
     exported: bool = False  # its model was written: nothing is left to do
+    commit: str | None = None  # of the checkout when the training began
     history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     resumed_after: list[int] = dataclasses.field(default_factory=list)  # epochs, counted from 1
     # ReduceLROnPlateau's counters in the phase that is not over.

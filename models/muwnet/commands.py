@@ -49,14 +49,15 @@ def verify(name: tuple[str, ...], data: str | None) -> None:
 @click.argument("name")
 @_data_option
 @click.option("--to", metavar="DIR", help="Folder.  [default: that of the package]")
-def package(version: str, name: str, data: str | None, to: str | None) -> None:
+@click.option("--replace", is_flag=True, help="Even where there are weights NAME.")
+def package(version: str, name: str, data: str | None, to: str | None, replace: bool) -> None:
     """Turn the pushed model in folder VERSION into weights NAME, in half precision, measured."""
     extras.require(extras.LOCAL, "weights package")
     from muwnet_fer.models.muwnet import weights_commands
 
     source = _find_fer2013(data)
     with _weights_errors():
-        click.echo(weights_commands.package(version, name, source, to))
+        click.echo(weights_commands.package(version, name, source, to, replace))
 
 
 @weights.command()

@@ -28,7 +28,8 @@ class Augmentation:
     rotation: float = 15.0  # degrees, either way
     light: float = 0.0  # contrast in 1 +- light, brightness within +- light / 2 of white
     erasing: float = 0.0  # share of the images of which a rectangle is covered
-    mixup: float = 0.0  # alpha of the Beta distribution by which two images are mixed, 0 for none
+    # Alpha of the Beta distribution by which two images are mixed; of no profile since run 4.
+    mixup: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +61,7 @@ class MuWNetConfig:
     phases: tuple[Phase, ...]
     augmentation: Augmentation = Augmentation()
     weight_decay: float = 0.0  # decoupled: a step shrinks a kernel by learning rate times this
-    label_smoothing: float = 0.0
+    label_smoothing: float = 0.0  # of no profile since run 3 (docs/accuracy.md)
     warmup_epochs: float = 0.0  # linear, before the cosine
     averaging: float = 0.0  # momentum of the weights' moving average, which is judged and exported
     precise_batch_norm: bool = False  # statistics of faces as they are, taken after the training
@@ -93,9 +94,22 @@ class MuWNetConfig:
         return sum(phase.epochs for phase in self.phases[: small[-1] if small else 0])
 
     @property
-    def validation_name(self) -> str:
-        """What logs and plots call the split that is validated on."""
-        return "PublicTest (trained on)" if self.train_on_public_test else "PublicTest"
+    def epoch_costs(self) -> list[float]:
+        """The work of each epoch, as a share of one on faces of the network's own size."""
+        return [
+            ((phase.input_size or self.input_size) / self.input_size) ** 2
+            for phase in self.phases
+            for _ in range(phase.epochs)
+        ]
+
+
+def name_validation(contaminated: bool) -> str:
+    """Returns what logs and plots call the split that is validated on.
+
+    Args:
+      contaminated: trained on too, by the network itself or by one that it learns from.
+    """
+    return "PublicTest (trained on)" if contaminated else "PublicTest"
 
 
 def from_dict(values: dict[str, Any]) -> MuWNetConfig:
@@ -204,9 +218,7 @@ LITE = dataclasses.replace(
     fully_connected=48,
     dropout=0.1,  # this and the milder augmentation: too few parameters to learn faces by heart
     phases=(Phase(80),),
-    augmentation=Augmentation(
-        shift=0.08, zoom=0.1, rotation=10.0, light=0.2, erasing=0.1, mixup=0.0
-    ),
+    augmentation=Augmentation(shift=0.08, zoom=0.1, rotation=10.0, light=0.2, erasing=0.1),
     weight_decay=1e-3,
     distillation=0.7,
 )

@@ -4,6 +4,8 @@ Hinton et al. 2015, arXiv:1503.02531. Many of FER2013's labels are wrong or one 
 would do; networks of ours that were trained before know which.
 """
 
+import logging
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +15,9 @@ from muwnet_fer.data import fer2013
 from muwnet_fer.models.muwnet import examples, export
 
 _BATCH = 256
+_PROGRESS_SECONDS = 60
+
+_LOGGER = logging.getLogger("muwnet_fer.training")
 
 
 def predict(split: examples.Split, teachers: Sequence[export.ServingModule]) -> np.ndarray:
@@ -21,10 +26,15 @@ def predict(split: examples.Split, teachers: Sequence[export.ServingModule]) -> 
     Args:
       teachers: one at least.
     """
-    predicted = [
-        np.mean([teacher.predict_ten_views(faces)["probabilities"] for teacher in teachers], axis=0)
-        for faces in tf.data.Dataset.from_tensor_slices(split.faces).batch(_BATCH)
-    ]
+    predicted, last_line = [], time.monotonic()
+    for faces in tf.data.Dataset.from_tensor_slices(split.faces).batch(_BATCH):
+        predicted.append(
+            np.mean([of.predict_ten_views(faces)["probabilities"] for of in teachers], axis=0)
+        )
+        if time.monotonic() - last_line >= _PROGRESS_SECONDS:
+            last_line = time.monotonic()
+            done = min(_BATCH * len(predicted), split.size)
+            _LOGGER.info("    teachers: %s of %s faces", f"{done:,}", f"{split.size:,}")
     return np.concatenate(predicted)
 
 

@@ -5,6 +5,8 @@ import json
 import logging
 import pathlib
 import shutil
+import time
+import zipfile
 from typing import Any
 
 import keras
@@ -53,9 +55,9 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
     contaminated = config.train_on_public_test or packaged_weights.have_seen_public_test(
         found.values()
     )
+    commit = manifest.read_commit()  # now: another one may follow before the training ends
     lineage = {
         **fn_args.custom_config["lineage"],
-        "commit": manifest.read_commit(),  # now: another one may follow before the training ends
         "warm_start": warm_start and _describe(warm_start, found),
         "teachers": [_describe(teacher, found) for teacher in teachers],
         "public_test_contaminated": contaminated,
@@ -87,18 +89,28 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
     if teachers:
         names = ", ".join(teacher["name"] for teacher in teachers)
         _LOGGER.info("    learns by %.0f%% from %s", 100 * config.distillation, names)
-        predicted = _predict_once(
+        predicted, teachers_seconds = _predict_once(
             checkpoint_dir / _PREDICTED,
             train,
             [found[teacher["sha256"]] for teacher in teachers],
             lineage["source_fingerprint"],
         )
         train = distillation.blend(train, predicted, config.distillation)
+        lineage["teachers_seconds"] = round(teachers_seconds)
     if contaminated:
         _LOGGER.info("    PublicTest is trained on: its accuracy says nothing about new faces")
+    validation_name = muwnet_config.name_validation(contaminated)
     trained = training.fit(
-        muwnet, config, train, public_test, checkpoint_dir, lineage["source_fingerprint"]
+        muwnet,
+        config,
+        train,
+        public_test,
+        checkpoint_dir,
+        lineage["source_fingerprint"],
+        commit,
+        validation_name,
     )
+    lineage["commit"] = trained.commit
 
     history = trained.history
     if config.precise_batch_norm:
@@ -111,22 +123,20 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
     temperature = 1.0  # of faces that were trained on the network is surer than of others
     if not contaminated:
         temperature = calibration.fit_temperature(logits, labels)
-    _LOGGER.info(
-        "    %s %.1f%%, temperature %.3f", config.validation_name, 100 * accuracy, temperature
-    )
+    _LOGGER.info("    %s %.1f%%, temperature %.3f", validation_name, 100 * accuracy, temperature)
     facts = manifest.describe(
         config, muwnet, history, lineage, left_out, trained.resumed_after, accuracy, temperature
     )
     run_dir = pathlib.Path(fn_args.model_run_dir)
     shutil.copytree(checkpoint_dir / training.TENSORBOARD, run_dir, dirs_exist_ok=True)
     (run_dir / "history.json").write_text(json.dumps({**facts, "history": history}, indent=1))
-    history_plots.write(history, run_dir, config.validation_name)
+    history_plots.write(history, run_dir, validation_name)
     # TFT's layer is a Keras 2 object: it may stand beside a Keras 3 model, not within it.
     transform = transform_output.transform_features_layer()
     decode = functools.partial(preprocessing.decode_through, transform)
     module = export.ServingModule(muwnet, decode, temperature, tracked=transform)
     export.save(module, facts, fn_args.serving_model_dir)
-    trained.exported = True
+    trained.exported, trained.source_fingerprint = True, lineage["source_fingerprint"]
     checkpoint.write(checkpoint_dir / checkpoint.FILE, trained)
 
 
@@ -135,18 +145,26 @@ def _predict_once(
     train: examples.Split,
     teachers: list[packaged_weights.Weights],
     source_fingerprint: str,
-) -> np.ndarray:
-    """Returns what the teachers predict; keeps it, for it takes minutes, with the checkpoint."""
+) -> tuple[np.ndarray, float]:
+    """Returns what the teachers predict and the seconds that it took.
+
+    It is kept with the checkpoint, for they are many.
+    """
     made_from = f"{source_fingerprint} {examples.digest(train)}"
     if path.exists():
-        with np.load(path, allow_pickle=False) as file:
-            if "made_from" in file and str(file["made_from"]) == made_from:
-                return file["predicted"]
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                if str(file["made_from"]) == made_from:
+                    return file["predicted"], float(file["seconds"])
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            _LOGGER.info("    asks the teachers again: %s cannot be read (%s)", path, error)
+    started = time.monotonic()
     predicted = distillation.predict(train, [packaged_weights.load(of) for of in teachers])
+    seconds = time.monotonic() - started
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file.replace(path) as unfinished, open(unfinished, "wb") as file:
-        np.savez(file, predicted=predicted, made_from=np.array(made_from))
-    return predicted
+        np.savez(file, predicted=predicted, seconds=seconds, made_from=np.array(made_from))
+    return predicted, seconds
 
 
 def _describe(named: dict[str, str], found: dict[str, packaged_weights.Weights]) -> dict[str, str]:

@@ -31,6 +31,8 @@ def fit(
     public_test: examples.Split,
     folder: pathlib.Path,
     source_fingerprint: str,
+    commit: str | None = None,
+    validation_name: str = muwnet_config.name_validation(contaminated=False),
 ) -> checkpoint.Checkpoint:
     """Trains in place and restores the best epoch's weights.
 
@@ -41,10 +43,13 @@ def fit(
     Args:
       folder: where the checkpoint and TensorBoard's event files go.
       source_fingerprint: of the training's code.
+      commit: of its checkout; that of the training's beginning is kept.
+      validation_name: of `public_test`, for what is logged.
 
     Returns:
       The last epoch's checkpoint. Its history holds loss, accuracy, val_loss, val_accuracy,
-      learning_rate and seconds: one value an epoch each.
+      learning_rate and seconds: one value an epoch each. Where targets are not the labels alone,
+      accuracy is that of each target's likeliest emotion.
 
     Raises:
       TrainingDivergedError: at the first batch whose loss is NaN or infinite.
@@ -56,15 +61,18 @@ def fit(
     path = folder / checkpoint.FILE
     (folder / TENSORBOARD).mkdir(parents=True, exist_ok=True)
     faces_digest = examples.digest(train, public_test)
-    started = checkpoint.Checkpoint(source_fingerprint, faces_digest, config.epochs)
+    started = checkpoint.Checkpoint(source_fingerprint, faces_digest, config.epochs, commit=commit)
     state = checkpoint.resume(path, model, started)
     if not state.is_complete:
-        _fit_phases(model, config, train, public_test, path, state)
+        progress = Progress(config.epoch_costs, steps, validation_name, state.epochs)
+        _fit_phases(model, config, train, public_test, path, state, progress)
     model.set_weights(state.best_weights)
     return state
 
 
-def _fit_phases(model, config, train, public_test, path, state: checkpoint.Checkpoint) -> None:
+def _fit_phases(
+    model, config, train, public_test, path, state: checkpoint.Checkpoint, progress: "Progress"
+) -> None:
     """Trains the epochs that `state` does not hold yet, and keeps it up to date."""
     tensorboard = path.with_name(TENSORBOARD)
     if not state.epochs:
@@ -72,7 +80,7 @@ def _fit_phases(model, config, train, public_test, path, state: checkpoint.Check
     steps = examples.count_steps(train, config.batch_size)
     callbacks = [
         StopOnDivergence(),
-        Progress(config.epochs, steps, config.validation_name, state.epochs),
+        progress,
         keras.callbacks.TensorBoard(tensorboard, write_graph=False),
     ]
     if config.averaging:
@@ -211,15 +219,15 @@ class Progress(keras.callbacks.Callback):
     """Logs a line an epoch, and one a minute within long ones; adds seconds and learning rate.
 
     Args:
-      epochs: of all phases.
+      costs: of each epoch of all phases, in any unit: the time that is left goes by them.
       steps: batches an epoch.
       validation: name of what is validated on.
       done: epochs that an earlier process did.
     """
 
-    def __init__(self, epochs: int, steps: int, validation: str, done: int = 0):
+    def __init__(self, costs: list[float], steps: int, validation: str, done: int = 0):
         super().__init__()
-        self._epochs, self._steps, self._validation = epochs, steps, validation
+        self._costs, self._steps, self._validation = costs, steps, validation
         self._started = self._epoch_started = self._last_line = time.monotonic()
         self._epoch = self._first_epoch = done
 
@@ -240,16 +248,17 @@ class Progress(keras.callbacks.Callback):
         self._log(f"{self._validation} {logs['val_accuracy']:.1%}", 1.0, logs)
 
     def _log(self, detail: str, share_of_epoch: float, logs) -> None:
-        done = self._epoch + share_of_epoch
-        seconds_an_epoch = (time.monotonic() - self._started) / (done - self._first_epoch)
-        left = seconds_an_epoch * (self._epochs - done)
+        of_epoch = share_of_epoch * self._costs[self._epoch]
+        done = sum(self._costs[self._first_epoch : self._epoch]) + of_epoch
+        left = sum(self._costs[self._epoch :]) - of_epoch
+        seconds_left = (time.monotonic() - self._started) / done * left
         _LOGGER.info(
             "    epoch %*d/%d  loss %.3f  accuracy %.1f%%  %s  %d:%02d left",
-            len(str(self._epochs)),
+            len(str(len(self._costs))),
             self._epoch + 1,
-            self._epochs,
+            len(self._costs),
             logs["loss"],
             100 * logs["accuracy"],
             detail,
-            *divmod(round(left), 60),
+            *divmod(round(seconds_left), 60),
         )

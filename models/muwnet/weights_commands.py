@@ -47,12 +47,15 @@ def verify(names: Sequence[str], source: data_source.Source, echo: Callable[[str
     for name in names or packaged_weights.list_names():
         weights = packaged_weights.read(name)
         identity, measured = measurement.measure(packaged_weights.load(weights), source)
-        differences = measurement.find_differences(
-            weights.manifest.get("figures"), measurement.to_dict(measured), TOLERANCE
-        )
-        stated = weights.manifest.get(_MEASURED_ON)
-        if identity.md5 != stated:
-            differences.insert(0, f"data: stated MD5 {stated}, got {identity.md5}")
+        if figures := weights.manifest.get("figures"):
+            differences = measurement.find_differences(
+                figures, measurement.to_dict(measured), TOLERANCE
+            )
+            stated = weights.manifest[_MEASURED_ON]
+            if identity.md5 != stated:
+                differences.insert(0, f"data: stated MD5 {stated}, got {identity.md5}")
+        else:
+            differences = ["figures: stated none, as a version does that was not packaged"]
         private = measured[fer2013.PRIVATE_TEST]
         verdict = f"{len(differences)} differences" if differences else "as its manifest states"
         accuracies = f"PrivateTest {private.accuracy}, ten views {private.ten_views_accuracy}"
@@ -63,14 +66,31 @@ def verify(names: Sequence[str], source: data_source.Source, echo: Callable[[str
     return right
 
 
-def package(version: str, name: str, source: data_source.Source, folder: str | None) -> str:
+def package(
+    version: str,
+    name: str,
+    source: data_source.Source,
+    folder: str | None = None,
+    replace: bool = False,
+) -> str:
     """Writes a pushed version's weights, in half precision and measured so; returns what it wrote.
 
-    Raises: see `verify`.
+    Args:
+      version: folder of a pushed version.
+      name: of the weights.
+      source: FER2013.
+      folder: where they go; None is the package's own.
+      replace: whether weights of this name may be there.
+
+    Raises: see `verify`; WeightsError for a name that is taken.
     """
     from muwnet_fer.models.muwnet import measurement
 
     target = pathlib.Path(folder) if folder else packaged_weights.FOLDER
+    if name in packaged_weights.list_names(target) and not replace:
+        raise packaged_weights.WeightsError(
+            f"expected a name that {target} does not have yet, got {name!r}: --replace replaces it"
+        )
     halved = packaged_weights.halve(packaged_weights.read(version))
     identity, measured = measurement.measure(packaged_weights.load(halved), source)
     start, teachers = (halved.manifest.get(key) for key in ("warm_start", "teachers"))

@@ -61,7 +61,7 @@ def build_shallow(config) -> keras.Model:
 
 
 def train(
-    config, folder, source="source", sizes=(40, 14), build=build_shallow
+    config, folder, source="source", sizes=(40, 14), build=build_shallow, commit=None
 ) -> tuple[dict, list[np.ndarray]]:
     """Trains as a new process would; returns what the checkpoint holds, and the model's weights.
 
@@ -70,7 +70,7 @@ def train(
     keras.utils.set_random_seed(config.seed)
     model = build(config)
     train, public_test = (splits.make_split(size, seed) for seed, size in enumerate(sizes))
-    returned = training.fit(model, config, train, public_test, folder, source)
+    returned = training.fit(model, config, train, public_test, folder, source, commit)
     written = checkpoint.read(folder / checkpoint.FILE)
     assert_equal(vars(written), vars(returned))
     state = {name: value for name, value in vars(written).items() if name != "resumed_after"}
@@ -121,6 +121,13 @@ def test_stopped_training_ends_like_one_that_was_not(changes, config, tmp_path, 
             train(config, tmp_path / "stopped", build=build)
     assert_equal(train(config, tmp_path / "stopped", build=build), expected)
     assert checkpoint.read(tmp_path / "stopped" / checkpoint.FILE).resumed_after == [2, 3]
+
+
+def test_the_commit_is_that_of_the_beginning(config, tmp_path):
+    with interrupted_at("epoch 2/4"):
+        train(config, tmp_path, commit="first")
+    state, _ = train(config, tmp_path, commit="second")
+    assert state["commit"] == "first"
 
 
 def test_phases_on_smaller_faces_go_on_where_they_were_stopped(config, tmp_path):

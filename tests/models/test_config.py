@@ -107,8 +107,14 @@ def test_unknown_name_is_refused(field):
 
 
 def test_contaminated_validation_is_called_so():
-    assert muwnet_config.PAPER_2.validation_name == "PublicTest (trained on)"
-    assert muwnet_config.CPU.validation_name == "PublicTest"
+    assert muwnet_config.name_validation(contaminated=True) == "PublicTest (trained on)"
+    assert muwnet_config.name_validation(contaminated=False) == "PublicTest"
+
+
+def test_epochs_on_smaller_faces_cost_less():
+    phases = (muwnet_config.Phase(2, input_size=24), muwnet_config.Phase(1))
+    config = dataclasses.replace(muwnet_config.SMOKE, phases=phases)
+    assert config.epoch_costs == [0.25, 0.25, 1.0]
 
 
 def test_the_best_epoch_is_one_at_the_network_s_own_size():

@@ -54,6 +54,7 @@ def run(
     warm_start=None,
     teachers=(),
     data_md5="this",
+    source="source",
 ) -> dict:
     """Runs the Trainer with its checkpoint beside `folder`; returns its history.json."""
     (folder / "run").mkdir(parents=True, exist_ok=True)
@@ -72,7 +73,7 @@ def run(
                 "teachers": list(teachers),
                 "lineage": {
                     "profile": "tiny",
-                    "source_fingerprint": "source",
+                    "source_fingerprint": source,
                     "data_md5": data_md5,
                 },
             },
@@ -189,7 +190,7 @@ def test_training_starts_from_the_weights_it_is_told(config, transformed, files,
 
 
 def test_who_learns_from_a_model_trained_on_public_test_is_no_better_than_it(
-    config, transformed, files, tmp_path
+    config, transformed, files, tmp_path, caplog
 ):
     merged = dataclasses.replace(config, train_on_public_test=True)
     facts = run(merged, transformed, files, tmp_path / "first" / "out")
@@ -199,9 +200,11 @@ def test_who_learns_from_a_model_trained_on_public_test_is_no_better_than_it(
     taught = dataclasses.replace(config, distillation=0.5)
     for options in ({"warm_start": named}, {"teachers": [named]}):
         folder = tmp_path / next(iter(options)) / "out"
-        facts = run(taught, transformed, files, folder, **options)
+        with caplog.at_level(logging.INFO, "muwnet_fer.training"):
+            facts = run(taught, transformed, files, folder, **options)
         assert facts["public_test_contaminated"]
         assert facts["temperature"] == 1
+    assert "PublicTest (trained on)" in read_log(caplog)
     assert not run(config, transformed, files, tmp_path / "clean" / "out")[
         "public_test_contaminated"
     ]
@@ -230,16 +233,41 @@ def test_training_learns_from_its_teachers(
     assert facts["teachers"] == 2 * [{**teacher, "data_md5": "this"}]
     assert "other data" not in read_log(caplog)
     assert f"learns by 75% from {path}, {path}" in read_log(caplog)
+    assert facts["teachers_seconds"] >= 0
     # Killed and started again, it need not ask them again.
+    predict = distillation.predict
     monkeypatch.setattr(distillation, "predict", None)
     run(taught, transformed, files, tmp_path / "taught" / "again", teachers=[teacher, teacher])
-    split, again = trained_on
+    monkeypatch.setattr(distillation, "predict", predict)
+    kept = tmp_path / "taught" / "checkpoint" / "teachers.npz"
+    kept.write_bytes(kept.read_bytes()[:-100])
+    with caplog.at_level(logging.INFO, "muwnet_fer.training"):
+        run(taught, transformed, files, tmp_path / "taught" / "mended", teachers=[teacher, teacher])
+    assert f"asks the teachers again: {kept} cannot be read" in read_log(caplog)
+    split, again, mended = trained_on
+    np.testing.assert_array_equal(split.targets, mended.targets)
     np.testing.assert_array_equal(split.targets, again.targets)
     assert split.size == 40  # the constant ones are out here, too
     module = packaged_weights.load(weights)
     views = module.predict_ten_views(split.faces)["probabilities"].numpy()
     expected = 0.25 * np.eye(7)[split.labels] + 0.75 * views
     np.testing.assert_allclose(split.targets, expected, atol=1e-6)
+
+
+def test_an_edit_between_training_and_export_trains_no_more(
+    config, transformed, files, tmp_path, caplog
+):
+    failed = tmp_path / "failed"
+    failed.mkdir()
+    (failed / "model").write_text("in the way")
+    with pytest.raises(tf.errors.OpError):
+        run(config, transformed, files, failed)
+    for name in ("out", "again"):
+        caplog.clear()
+        with caplog.at_level(logging.INFO, "muwnet_fer.training"):
+            run(config, transformed, files, tmp_path / name, source="edited")
+        assert "all 2 epochs were done before" in read_log(caplog)
+        assert "starts anew" not in read_log(caplog)
 
 
 def test_killed_between_training_and_export_only_the_export_is_done_again(

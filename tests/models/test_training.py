@@ -249,7 +249,7 @@ def test_long_epochs_report_once_a_minute(monkeypatch, caplog):
     now = 0.0
     # Not time.monotonic itself: other threads look at that clock.
     monkeypatch.setattr(training, "time", types.SimpleNamespace(monotonic=lambda: now))
-    progress = training.Progress(epochs=10, steps=100, validation="PublicTest")
+    progress = training.Progress([1.0] * 10, steps=100, validation="PublicTest")
     progress.set_model(types.SimpleNamespace(optimizer=types.SimpleNamespace(learning_rate=0.5)))
     logs = {"loss": 1.5, "accuracy": 0.25}
     with caplog.at_level(logging.INFO, "muwnet_fer.training"):
@@ -271,7 +271,7 @@ def test_long_epochs_report_once_a_minute(monkeypatch, caplog):
 def test_time_left_counts_no_epoch_of_an_earlier_process(monkeypatch, caplog):
     now = 0.0
     monkeypatch.setattr(training, "time", types.SimpleNamespace(monotonic=lambda: now))
-    progress = training.Progress(epochs=10, steps=2, validation="PublicTest", done=6)
+    progress = training.Progress([1.0] * 10, steps=2, validation="PublicTest", done=6)
     progress.set_model(types.SimpleNamespace(optimizer=types.SimpleNamespace(learning_rate=0.5)))
     logs = {"loss": 1.5, "accuracy": 0.25, "val_accuracy": 0.5}
     with caplog.at_level(logging.INFO, "muwnet_fer.training"):
@@ -286,10 +286,25 @@ def test_time_left_counts_no_epoch_of_an_earlier_process(monkeypatch, caplog):
     ]
 
 
+def test_time_left_goes_by_the_costs_of_the_epochs(monkeypatch, caplog):
+    now = 0.0
+    monkeypatch.setattr(training, "time", types.SimpleNamespace(monotonic=lambda: now))
+    progress = training.Progress([0.5, 0.5, 1.0], steps=1, validation="PublicTest")
+    progress.set_model(types.SimpleNamespace(optimizer=types.SimpleNamespace(learning_rate=0.5)))
+    logs = {"loss": 1.5, "accuracy": 0.25, "val_accuracy": 0.5}
+    with caplog.at_level(logging.INFO, "muwnet_fer.training"):
+        for epoch, seconds in enumerate((60.0, 120.0, 240.0)):
+            now = seconds
+            progress.on_epoch_begin(epoch)
+            progress.on_epoch_end(epoch, logs)
+    left = [record.getMessage().rsplit("  ", 1)[1] for record in caplog.records]
+    assert left == ["3:00 left", "2:00 left", "0:00 left"]
+
+
 def test_seconds_are_an_epoch_s_own(monkeypatch):
     now = 10.0
     monkeypatch.setattr(training, "time", types.SimpleNamespace(monotonic=lambda: now))
-    progress = training.Progress(epochs=2, steps=1, validation="PublicTest")
+    progress = training.Progress([1.0] * 2, steps=1, validation="PublicTest")
     progress.set_model(types.SimpleNamespace(optimizer=types.SimpleNamespace(learning_rate=0.5)))
     seconds = []
     for epoch, (begin, end) in enumerate([(20.0, 25.0), (30.0, 37.0)]):

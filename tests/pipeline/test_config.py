@@ -156,6 +156,12 @@ def test_a_profile_may_begin_with_packaged_weights(workspace, write_weights, sma
     assert named.profile == of_profile.profile
 
 
+def test_warm_start_slows_each_phase(small_csv, write_weights):
+    warm = config.make_config([str(small_csv)], "paper-2", warm_start=write_weights("paper-2"))
+    rates = [phase.learning_rate for phase in warm.profile.muwnet.phases]
+    assert rates == [None, pytest.approx(1e-5), None]
+
+
 def test_warm_start_of_another_network_leaves_nothing(workspace, write_weights):
     with pytest.raises(config.ConfigError, match="profile 'cpu', got others .* fully_connected is"):
         config.make_config(warm_start=write_weights("smoke"), profile="cpu")

@@ -33,6 +33,25 @@ def packaged(smoke_run, sample_csv, tmp_path_factory) -> pathlib.Path:
     return folder / "smoke.json"
 
 
+def test_weights_of_a_name_are_replaced_on_demand_alone(smoke_run, packaged, sample_csv):
+    before = packaged.read_bytes()
+    model = smoke_run.evaluated_model()
+    arguments = ("package", model, "smoke", "--data", sample_csv, "--to", packaged.parent)
+    refused = run_weights(smoke_run, *arguments)
+    assert refused.exit_code == 1
+    assert "expected a name that" in refused.output
+    assert "--replace" in refused.output
+    assert packaged.read_bytes() == before
+    assert run_weights(smoke_run, *arguments, "--replace").exit_code == 0
+    assert packaged.read_bytes() == before  # the same model gives the same weights
+
+
+def test_a_version_that_was_not_packaged_states_no_figures(smoke_run, sample_csv):
+    verify = run_weights(smoke_run, "verify", smoke_run.evaluated_model(), "--data", sample_csv)
+    assert verify.exit_code == 1
+    assert "figures: stated none" in verify.output
+
+
 def test_packaged_figures_are_those_of_the_run(smoke_run, packaged):
     manifest = json.loads(packaged.read_text())
     pushed = smoke_run.evaluated_model() / "assets.extra" / "muwnet.json"
