@@ -37,8 +37,8 @@ from muwnet_fer.data import extras
     "--teacher",
     multiple=True,
     metavar="WEIGHTS",
-    help="Weights that cpu, cpu-long and lite learn from, named as for --warm-start.  "
-    "[default: cpu-long of the package]",
+    help="Weights to learn from, for a profile that learns from others, named as for --warm-start; "
+    "repeat for several.  [default: the profile's own, cpu-long of the package]",
 )
 @click.option("--output", metavar="DIR", help="Where the run is kept.  [default: output/<lineage>]")
 @click.option("--to", metavar="COMPONENT", help="Ends after this component, such as Trainer.")

@@ -28,8 +28,7 @@ class Augmentation:
     rotation: float = 15.0  # degrees, either way
     light: float = 0.0  # contrast in 1 +- light, brightness within +- light / 2 of white
     erasing: float = 0.0  # share of the images of which a rectangle is covered
-    # Alpha of the Beta distribution by which two images are mixed; of no profile since run 4.
-    mixup: float = 0.0
+    mixup: float = 0.0  # alpha of the Beta distribution by which two images are mixed, 0 for none
 
 
 @dataclasses.dataclass(frozen=True)
