@@ -97,7 +97,13 @@ PROFILES = {
             "2 minutes on 2 CPU cores with the sample",
             gates_off_sample=_SMOKE_OFF_SAMPLE_GATES,
         ),
-        Profile("cpu", muwnet_config.CPU, _CPU_GATES, "2.5 hours on 2 CPU cores with FER2013"),
+        Profile(
+            "cpu",
+            muwnet_config.CPU,
+            _CPU_GATES,
+            "2.5 hours on 2 CPU cores with FER2013",
+            teachers=("cpu-long",),
+        ),
         Profile(
             "cpu-long",
             muwnet_config.CPU_LONG,
