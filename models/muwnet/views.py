@@ -1,5 +1,5 @@
 """Ten views of a face: as it is, larger, smaller, turned either way; each mirrored, too. Averaging
-over them costs ten times as much and gains some half a point of accuracy (docs/accuracy.md).
+over them costs ten times as much and gains half a point of accuracy or none (docs/accuracy.md).
 """
 
 import math
