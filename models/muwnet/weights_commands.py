@@ -51,7 +51,7 @@ def verify(names: Sequence[str], source: data_source.Source, echo: Callable[[str
             differences = measurement.find_differences(
                 figures, measurement.to_dict(measured), TOLERANCE
             )
-            stated = weights.manifest[_MEASURED_ON]
+            stated = weights.manifest.get(_MEASURED_ON)
             if identity.md5 != stated:
                 differences.insert(0, f"data: stated MD5 {stated}, got {identity.md5}")
         else:

@@ -8,7 +8,7 @@ from muwnet_fer.models.muwnet import model as muwnet_model
 
 
 def test_a_folded_network_answers_as_the_network_does(tiny_config):
-    keras.utils.set_random_seed(3)
+    keras.utils.set_random_seed(1)
     model = muwnet_model.build_muwnet(tiny_config)
     random = np.random.default_rng(3)
     for layer in model.layers:
@@ -23,7 +23,7 @@ def test_a_folded_network_answers_as_the_network_does(tiny_config):
     light = np.linspace(0, 1, 16)[:, None, None]  # random faces are much alike
     faces = (light * random.integers(0, 256, (16, 48, 48))).astype(np.uint8)
     expected = muwnet_model.get_logits(model)(faces, training=False).numpy()
-    assert np.ptp(expected, axis=0).max() > 0.01  # it tells the faces apart
+    assert np.ptp(expected, axis=0).max() > 0.1  # it tells the faces apart
     logits = muwnet_model.get_logits(folded)(faces, training=False)
     np.testing.assert_allclose(logits, expected, atol=1e-5)
     kinds = [type(layer) for layer in folded.layers]

@@ -254,14 +254,20 @@ def test_training_learns_from_its_teachers(
     np.testing.assert_allclose(split.targets, expected, atol=1e-6)
 
 
-def test_an_edit_between_training_and_export_trains_no_more(
-    config, transformed, files, tmp_path, caplog
-):
+def fail_to_export(config, transformed, files, tmp_path) -> pathlib.Path:
+    """Trains to the end, then fails; returns the folder of the run."""
     failed = tmp_path / "failed"
     failed.mkdir()
     (failed / "model").write_text("in the way")
     with pytest.raises(tf.errors.OpError):
         run(config, transformed, files, failed)
+    return failed
+
+
+def test_an_edit_between_training_and_export_trains_no_more(
+    config, transformed, files, tmp_path, caplog
+):
+    fail_to_export(config, transformed, files, tmp_path)
     for name in ("out", "again"):
         caplog.clear()
         with caplog.at_level(logging.INFO, "muwnet_fer.training"):
@@ -273,11 +279,7 @@ def test_an_edit_between_training_and_export_trains_no_more(
 def test_killed_between_training_and_export_only_the_export_is_done_again(
     config, transformed, files, tmp_path, caplog
 ):
-    failed = tmp_path / "failed"
-    failed.mkdir()
-    (failed / "model").write_text("in the way")
-    with pytest.raises(tf.errors.OpError):
-        run(config, transformed, files, failed)
+    failed = fail_to_export(config, transformed, files, tmp_path)
     assert checkpoint.is_resumable(tmp_path / "checkpoint")
     expected = json.loads((failed / "run" / "history.json").read_text())
     caplog.clear()
