@@ -61,8 +61,9 @@ class ServingModule(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None, *_FACE], tf.uint8, name="image")])
     def predict_faces(self, image):
-        """Grey faces, 48x48."""
-        return _name_outputs(self._predict(image))
+        """Grey faces, 48x48; others are an INVALID_ARGUMENT."""
+        # The convolutions would take faces of any size.
+        return _name_outputs(self._predict(tf.ensure_shape(image, [None, *_FACE])))
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
     def ten_views(self, examples):
