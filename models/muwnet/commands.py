@@ -45,13 +45,16 @@ def verify(name: tuple[str, ...], data: str | None) -> None:
 
 
 @weights.command()
-@click.argument("version", type=click.Path(exists=True, file_okay=False))
+@click.argument("version")
 @click.argument("name")
 @_data_option
 @click.option("--to", metavar="DIR", help="Folder.  [default: that of the package]")
 @click.option("--replace", is_flag=True, help="Even where there are weights NAME.")
 def package(version: str, name: str, data: str | None, to: str | None, replace: bool) -> None:
-    """Turn the pushed model in folder VERSION into weights NAME, in half precision, measured."""
+    """Turn the pushed model in folder VERSION into weights NAME, in half precision, measured.
+
+    VERSION may be weights as well: they are measured again.
+    """
     extras.require(extras.LOCAL, "weights package")
     from muwnet_fer.models.muwnet import weights_commands
 

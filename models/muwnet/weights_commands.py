@@ -76,7 +76,7 @@ def package(
     """Writes a pushed version's weights, in half precision and measured so; returns what it wrote.
 
     Args:
-      version: folder of a pushed version.
+      version: folder of a pushed version; or weights, which are measured again.
       name: of the weights.
       source: FER2013.
       folder: where they go; None is the package's own.
