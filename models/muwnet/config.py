@@ -212,8 +212,8 @@ LITE = dataclasses.replace(
     CPU,
     stages=(
         # Few operations, since each costs time of its own with a single face, and few filters where
-        # the resolution is high. Separable ones would save parameters, but take more operations;
-        # shortcuts take as long as a third of the convolutions, and a net this deep learns without.
+        # the resolution is high. Separable ones would save parameters, but take more operations; so
+        # do shortcuts, without which so few layers learn as well (docs/accuracy.md, run 10).
         Stage("convolution", 16, stride=1),  # 48
         Stage("convolution", 24, repeats=2),  # 24
         Stage("convolution", 40, repeats=2),  # 12
