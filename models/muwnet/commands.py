@@ -25,7 +25,8 @@ def list_weights() -> None:
     """List the weights in the package and what they reach on FER2013."""
     from muwnet_fer.models.muwnet import weights_commands
 
-    click.echo(weights_commands.format_list())
+    with _weights_errors():
+        click.echo(weights_commands.format_list())
 
 
 @weights.command()

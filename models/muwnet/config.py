@@ -72,10 +72,12 @@ class MuWNetConfig:
     seed: int = 1
 
     def __post_init__(self):
-        """Raises ValueError for a name that is none of those above, or a size of the last phase."""
+        """Raises ValueError for unknown names, no phases, or a last one of another size."""
         for field, known in _KNOWN_NAMES.items():
             if (value := getattr(self, field)) not in known:
                 raise ValueError(f"expected {field} of {', '.join(known)}, got {value!r}")
+        if not self.phases:
+            raise ValueError("expected phases, got none")
         if (size := self.phases[-1].input_size) is not None:
             raise ValueError(f"expected a last phase at the network's own size, got {size}")
 
@@ -226,7 +228,6 @@ LITE = dataclasses.replace(
     phases=(Phase(70),),
     augmentation=Augmentation(shift=0.08, zoom=0.1, rotation=10.0, light=0.2, erasing=0.1),
     weight_decay=1e-3,
-    distillation=0.7,
 )
 
 # Shows that the road is sound, on the drawn sample in about a minute: each kind of block once, as

@@ -45,6 +45,8 @@ def describe(
         "constant_images_left_out": constant_images_left_out,
         "resumed_after": resumed_after,
         "training_seconds": round(sum(history["seconds"])),
+        # Of all threads. A history that an older version began has none of its epochs.
+        "training_cpu_seconds": round(sum(history.get("cpu_seconds", ()))),
         "hardware": describe_hardware(),
         "temperature": temperature,
         "muwnet": dataclasses.asdict(config),

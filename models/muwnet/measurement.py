@@ -72,6 +72,6 @@ def find_differences(stated: Any, got: Any, tolerance: float, name: str = "") ->
         ]
     if stated is None or got is None:
         return [] if stated == got else [f"{name}: stated {stated}, got {got}"]
-    if abs(stated - got) > tolerance:
+    if not abs(stated - got) <= tolerance:  # nor is NaN within it
         return [f"{name}: stated {stated:.5f}, got {got:.5f}"]
     return []

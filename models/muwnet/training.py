@@ -48,8 +48,8 @@ def fit(
 
     Returns:
       The last epoch's checkpoint. Its history holds loss, accuracy, val_loss, val_accuracy,
-      learning_rate and seconds: one value an epoch each. Where targets are not the labels alone,
-      accuracy is that of each target's likeliest emotion.
+      learning_rate, seconds and cpu_seconds (of all threads): one value an epoch each. Where
+      targets are not the labels alone, accuracy is that of each target's likeliest emotion.
 
     Raises:
       TrainingDivergedError: at the first batch whose loss is NaN or infinite.
@@ -216,7 +216,7 @@ def read_validated_weights(model: keras.Model) -> list[np.ndarray]:
 
 
 class Progress(keras.callbacks.Callback):
-    """Logs a line an epoch, and one a minute within long ones; adds seconds and learning rate.
+    """Logs a line an epoch, and one a minute within long ones; adds times and learning rate.
 
     Args:
       costs: of each epoch of all phases, in any unit: the time that is left goes by them.
@@ -229,11 +229,13 @@ class Progress(keras.callbacks.Callback):
         super().__init__()
         self._costs, self._steps, self._validation = costs, steps, validation
         self._started = self._epoch_started = self._last_line = time.monotonic()
+        self._cpu_started = time.process_time()
         self._epoch = self._first_epoch = done
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
         self._epoch_started = self._last_line = time.monotonic()
+        self._cpu_started = time.process_time()
 
     def on_train_batch_end(self, batch, logs=None):
         now = time.monotonic()
@@ -245,6 +247,7 @@ class Progress(keras.callbacks.Callback):
         # `logs` is what Keras collects into the history.
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
         logs["seconds"] = time.monotonic() - self._epoch_started
+        logs["cpu_seconds"] = time.process_time() - self._cpu_started
         self._log(f"{self._validation} {logs['val_accuracy']:.1%}", 1.0, logs)
 
     def _log(self, detail: str, share_of_epoch: float, logs) -> None:

@@ -5,7 +5,6 @@ Averaging over them costs ten times as much (docs/accuracy.md says what it gains
 
 import tensorflow as tf
 
-COUNT = 10
 # Pixels by which a face is moved, and cut or padded on each side before it gets its size again.
 # Not the classical ten crops (Krizhevsky et al. 2012), which need a picture larger than the face.
 # Blur would lose what averaging gains: whole pixels, bicubic, nothing turned (docs/accuracy.md).

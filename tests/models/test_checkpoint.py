@@ -74,7 +74,7 @@ def train(
     written = checkpoint.read(folder / checkpoint.FILE)
     assert_equal(vars(written), vars(returned))
     state = {name: value for name, value in vars(written).items() if name != "resumed_after"}
-    state["history"] = {k: v for k, v in written.history.items() if k != "seconds"}
+    state["history"] = {k: v for k, v in written.history.items() if "seconds" not in k}
     return state, model.get_weights()
 
 

@@ -106,6 +106,11 @@ def test_unknown_name_is_refused(field):
         dataclasses.replace(muwnet_config.CPU, **{field: "adamw"})
 
 
+def test_a_training_of_no_phases_is_refused():
+    with pytest.raises(ValueError, match="expected phases, got none"):
+        dataclasses.replace(muwnet_config.CPU, phases=())
+
+
 def test_contaminated_validation_is_called_so():
     assert muwnet_config.name_validation(contaminated=True) == "PublicTest (trained on)"
     assert muwnet_config.name_validation(contaminated=False) == "PublicTest"

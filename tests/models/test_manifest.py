@@ -14,6 +14,7 @@ from muwnet_fer.models.muwnet import model as muwnet_model
 HISTORY = {
     "val_accuracy": [0.25, 0.75, 0.5, 0.75],
     "seconds": [1.2, 2.2, 3.2, 4.0],
+    "cpu_seconds": [2.2, 4.2, 6.2, 8.0],
     "accuracy": [0.9, 0.1, 0.1, 0.1],
 }
 
@@ -40,6 +41,7 @@ def test_describe_states_the_facts(monkeypatch, tiny_config):
         "constant_images_left_out": 11,
         "resumed_after": [1, 3],
         "training_seconds": 11,
+        "training_cpu_seconds": 21,
         "hardware": "a processor",
         "temperature": 1.25,
         "muwnet": dataclasses.asdict(config),

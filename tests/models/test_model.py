@@ -197,3 +197,23 @@ def test_a_network_for_smaller_faces_shares_layers_and_weights(tiny_config):
     assert np.abs(logits[0] - logits[1]).max() > 0
     pooled = keras.Model(small.input, small.get_layer("phase_resize").output)(blown_up)
     assert np.allclose(pooled[..., 0], face / 255, atol=1e-6)
+
+
+def test_what_begins_with_a_shortcut_works_on_smaller_faces_too():
+    stages = (muwnet_config.Stage("residual", 4, stride=1),)
+    model = build(dataclasses.replace(muwnet_config.SMOKE, stages=stages))
+    small = muwnet_model.scale_down(model, 24)
+    assert small.get_layer("phase_resize").output.shape == (None, 24, 24, 1)
+    assert small(draw_faces(2)).shape == (2, 7)
+
+
+def test_which_faces_are_covered_does_not_depend_on_how_they_are_turned():
+    augmentation = muwnet_config.Augmentation(False, 0.0, 0.0, rotation=45.0, erasing=0.5)
+    model = build(dataclasses.replace(muwnet_config.SMOKE, augmentation=augmentation))
+    ramp = np.tile(np.arange(48, dtype=np.float32) / 47, (400, 48, 1))[..., np.newaxis]
+    # Above the centre: the further a face is turned, the further left or right this comes from.
+    turned = np.asarray(model.get_layer("augment")(ramp, training=True))[:, 4, 24, 0]
+    covered = np.ptp(model.get_layer("erasing")(0 * ramp, training=True), axis=(1, 2, 3)) > 0
+    assert 150 < covered.sum() < 250
+    # 0 but for chance, one standard deviation of which is .05.
+    assert abs(np.corrcoef(turned, covered)[0, 1]) < 0.2

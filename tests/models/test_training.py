@@ -15,7 +15,15 @@ from muwnet_fer.models.muwnet import examples, training
 from muwnet_fer.models.muwnet import model as muwnet_model
 from muwnet_fer.tests.models import splits
 
-HISTORY = {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"}
+HISTORY = {
+    "loss",
+    "accuracy",
+    "val_loss",
+    "val_accuracy",
+    "learning_rate",
+    "seconds",
+    "cpu_seconds",
+}
 
 
 def build_linear() -> keras.Model:
@@ -31,6 +39,12 @@ def set_phases(config, *phases, **changes) -> muwnet_config.MuWNetConfig:
     return dataclasses.replace(
         config, phases=tuple(muwnet_config.Phase(*phase) for phase in phases), **changes
     )
+
+
+def set_clock(monkeypatch, read) -> None:
+    """Has trainings take `read()` seconds, and two processors."""
+    clocks = types.SimpleNamespace(monotonic=read, process_time=lambda: 2 * read())
+    monkeypatch.setattr(training, "time", clocks)
 
 
 def evaluate(model: keras.Model, split: examples.Split) -> dict[str, float]:
@@ -54,6 +68,7 @@ def test_history_has_one_value_an_epoch_with_each_phase_s_rate(tiny_config, tmp_
     assert all(type(value) is float for values in history.values() for value in values)
     assert history["learning_rate"] == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-4])
     assert min(history["seconds"]) > 0
+    assert min(history["cpu_seconds"]) > 0
     # TensorBoard finds both curves.
     for name in ("train", "validation"):
         assert list(tmp_path.joinpath("tensorboard", name).glob("events.out.tfevents.*"))
@@ -104,7 +119,7 @@ def test_equal_seeds_give_equal_histories_and_weights(tiny_config, tmp_path):
         history = fit(
             model, tiny_config, splits.make_split(40, 1), splits.make_split(14, 2), folder
         )
-        del history["seconds"]
+        del history["seconds"], history["cpu_seconds"]
         return history, initial, model.get_weights()
 
     first, initial, weights = run(tmp_path / "first")
@@ -248,7 +263,7 @@ def test_the_averages_are_validated_kept_and_restored(tiny_config, tmp_path):
 def test_long_epochs_report_once_a_minute(monkeypatch, caplog):
     now = 0.0
     # Not time.monotonic itself: other threads look at that clock.
-    monkeypatch.setattr(training, "time", types.SimpleNamespace(monotonic=lambda: now))
+    set_clock(monkeypatch, lambda: now)
     progress = training.Progress([1.0] * 10, steps=100, validation="PublicTest")
     progress.set_model(types.SimpleNamespace(optimizer=types.SimpleNamespace(learning_rate=0.5)))
     logs = {"loss": 1.5, "accuracy": 0.25}
@@ -265,12 +280,13 @@ def test_long_epochs_report_once_a_minute(monkeypatch, caplog):
         "    epoch  1/10  loss 1.500  accuracy 25.0%  batch 40/100  48:00 left",
         "    epoch  1/10  loss 1.500  accuracy 25.0%  PublicTest 50.0%  45:00 left",
     ]
-    assert (logs["learning_rate"], logs["seconds"]) == (0.5, 300.0)
+    assert logs["learning_rate"] == 0.5
+    assert (logs["seconds"], logs["cpu_seconds"]) == (300.0, 600.0)
 
 
 def test_time_left_counts_no_epoch_of_an_earlier_process(monkeypatch, caplog):
     now = 0.0
-    monkeypatch.setattr(training, "time", types.SimpleNamespace(monotonic=lambda: now))
+    set_clock(monkeypatch, lambda: now)
     progress = training.Progress([1.0] * 10, steps=2, validation="PublicTest", done=6)
     progress.set_model(types.SimpleNamespace(optimizer=types.SimpleNamespace(learning_rate=0.5)))
     logs = {"loss": 1.5, "accuracy": 0.25, "val_accuracy": 0.5}
@@ -288,7 +304,7 @@ def test_time_left_counts_no_epoch_of_an_earlier_process(monkeypatch, caplog):
 
 def test_time_left_goes_by_the_costs_of_the_epochs(monkeypatch, caplog):
     now = 0.0
-    monkeypatch.setattr(training, "time", types.SimpleNamespace(monotonic=lambda: now))
+    set_clock(monkeypatch, lambda: now)
     progress = training.Progress([0.5, 0.5, 1.0], steps=1, validation="PublicTest")
     progress.set_model(types.SimpleNamespace(optimizer=types.SimpleNamespace(learning_rate=0.5)))
     logs = {"loss": 1.5, "accuracy": 0.25, "val_accuracy": 0.5}
@@ -303,7 +319,7 @@ def test_time_left_goes_by_the_costs_of_the_epochs(monkeypatch, caplog):
 
 def test_seconds_are_an_epoch_s_own(monkeypatch):
     now = 10.0
-    monkeypatch.setattr(training, "time", types.SimpleNamespace(monotonic=lambda: now))
+    set_clock(monkeypatch, lambda: now)
     progress = training.Progress([1.0] * 2, steps=1, validation="PublicTest")
     progress.set_model(types.SimpleNamespace(optimizer=types.SimpleNamespace(learning_rate=0.5)))
     seconds = []
@@ -313,5 +329,5 @@ def test_seconds_are_an_epoch_s_own(monkeypatch):
         now = end
         logs = {"loss": 1.0, "accuracy": 0.5, "val_accuracy": 0.5}
         progress.on_epoch_end(epoch, logs)
-        seconds.append(logs["seconds"])
-    assert seconds == [5.0, 7.0]
+        seconds.append((logs["seconds"], logs["cpu_seconds"]))
+    assert seconds == [(5.0, 10.0), (7.0, 14.0)]

@@ -27,6 +27,12 @@ def test_a_profile_that_learns_from_teachers_has_them(profile):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_weights_fit_the_profile_of_their_name(name):
+    got = packaged_weights.read(name).config
+    assert packaged_weights.find_differences(profiles.PROFILES[name].muwnet, got) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_weights_say_where_they_come_from(name):
     manifest = packaged_weights.read(name).manifest
     assert manifest["data_md5"] in fer2013.KAGGLE_MD5
