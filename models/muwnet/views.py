@@ -7,7 +7,7 @@ import tensorflow as tf
 
 # Pixels by which a face is moved, and cut or padded on each side before it gets its size again.
 # Not the classical ten crops (Krizhevsky et al. 2012), which need a picture larger than the face.
-# Blur would lose what averaging gains: whole pixels, bicubic, nothing turned (docs/accuracy.md).
+# Blur would lose what averaging gains: whole pixels, bicubic (docs/accuracy.md).
 _MARGIN = 2
 
 
