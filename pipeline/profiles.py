@@ -101,7 +101,7 @@ PROFILES = {
             "cpu",
             muwnet_config.CPU,
             _CPU_GATES,
-            "2 hours on 2 CPU cores with FER2013",
+            "2.5 hours on 2 CPU cores with FER2013",
             teachers=("cpu-long",),
         ),
         Profile(
