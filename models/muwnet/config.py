@@ -180,7 +180,7 @@ CPU = MuWNetConfig(
     schedule="cosine",
     # An epoch of smaller faces takes less than half the time, but many of them cost accuracy
     # (docs/accuracy.md, run 4): a few while the learning rate is high.
-    phases=(Phase(8, input_size=32), Phase(30)),
+    phases=(Phase(8, input_size=32), Phase(34)),
     # Milder than the paper's, and no images mixed: so few epochs do not learn faces by heart.
     # FER2013's faces are registered, and the served ones cut out by a detector.
     augmentation=Augmentation(shift=0.08, zoom=0.12, rotation=12.0, light=0.2, erasing=0.25),

@@ -94,8 +94,6 @@ def package(
     halved = packaged_weights.halve(packaged_weights.read(version))
     identity, measured = measurement.measure(packaged_weights.load(halved), source)
     start, teachers = (halved.manifest.get(key) for key in ("warm_start", "teachers"))
-    # The figures below have it, of the rounded weights.
-    halved.manifest.pop("public_test_accuracy", None)
     manifest = {
         **halved.manifest,
         "warm_start": start and _shorten(start),
@@ -103,6 +101,7 @@ def package(
         _MEASURED_ON: identity.md5,
         "figures": measurement.to_dict(measured),
     }
+    manifest.pop("public_test_accuracy", None)  # the figures have it, of the rounded weights
     path = packaged_weights.write(target, name, dataclasses.replace(halved, manifest=manifest))
     size = path.with_suffix(".npz").stat().st_size
     return f"{path}: {manifest['parameters']:,} parameters, {size / 1e6:.2f} MB"
