@@ -55,8 +55,13 @@ def test_a_version_that_was_not_packaged_states_no_figures(smoke_run, sample_csv
 
 def test_packaged_figures_are_those_of_the_run(smoke_run, packaged):
     manifest = json.loads(packaged.read_text())
-    pushed = smoke_run.evaluated_model() / "assets.extra" / "muwnet.json"
-    assert manifest.items() >= json.loads(pushed.read_text()).items()
+    path = smoke_run.evaluated_model() / "assets.extra" / "muwnet.json"
+    pushed = json.loads(path.read_text())
+    accuracy = pushed.pop("public_test_accuracy")  # of weights that were not rounded yet
+    assert manifest.items() >= pushed.items()
+    stated = manifest["figures"]["public_test"]["accuracy"]["value"]
+    assert stated == pytest.approx(accuracy, abs=0.01)
+    assert "public_test_accuracy" not in manifest
     private_test = manifest["figures"]["private_test"]
     printed = smoke_run.run.output
     for name, figure in (
