@@ -23,7 +23,7 @@ _LOGGER = logging.getLogger("muwnet_fer.training")
 def predict(split: examples.Split, teachers: Sequence[export.ServingModule]) -> np.ndarray:
     """Returns the mean of the teachers' probabilities of faces and their mirror images.
 
-    Ten views would take five times as long for little more (docs/accuracy.md, "Ten views").
+    Ten views would take five times as long for little more (docs/accuracy.md).
 
     Args:
       teachers: one at least.
