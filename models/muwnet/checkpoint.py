@@ -40,7 +40,8 @@ class Checkpoint:
     faces_digest: str  # of what is trained and validated on
     planned_epochs: int
     exported: bool = False  # its model was written: nothing is left to do
-    commit: str | None = None  # of the checkout when the training began
+    # Of the checkout when the training began, and of each from which edited source went on.
+    commit: str | None = None
     history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     resumed_after: list[int] = dataclasses.field(default_factory=list)  # epochs, counted from 1
     # ReduceLROnPlateau's counters in the phase that is not over.
@@ -102,7 +103,11 @@ def resume(path: pathlib.Path, model: keras.Model, started: Checkpoint) -> Check
         return started
     for variable, value in zip(list_variables(model), found.variables, strict=True):
         variable.assign(value)
-    note = "; the source was edited since" if edited else ""
+    note = ""
+    if edited:
+        note = "; the source was edited since"
+        if found.commit != started.commit:
+            found.commit = f"{found.commit or 'unknown'}, then {started.commit or 'unknown'}"
     if found.is_complete:
         _LOGGER.info(
             "    all %d epochs were done before (checkpoint %s)%s", found.epochs, path, note

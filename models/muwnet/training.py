@@ -43,7 +43,7 @@ def fit(
     Args:
       folder: where the checkpoint and TensorBoard's event files go.
       source_fingerprint: of the training's code.
-      commit: of its checkout; that of the training's beginning is kept.
+      commit: of its checkout; a training that goes on names another one only after an edit.
       validation_name: of `public_test`, for what is logged.
 
     Returns:

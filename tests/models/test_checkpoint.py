@@ -123,11 +123,14 @@ def test_stopped_training_ends_like_one_that_was_not(changes, config, tmp_path, 
     assert checkpoint.read(tmp_path / "stopped" / checkpoint.FILE).resumed_after == [2, 3]
 
 
-def test_the_commit_is_that_of_the_beginning(config, tmp_path):
+@pytest.mark.parametrize(
+    ("source", "expected"), [("source", "first"), ("edited", "first, then second")]
+)
+def test_the_commit_is_that_of_the_beginning_until_an_edit(source, expected, config, tmp_path):
     with interrupted_at("epoch 2/4"):
         train(config, tmp_path, commit="first")
-    state, _ = train(config, tmp_path, commit="second")
-    assert state["commit"] == "first"
+    state, _ = train(config, tmp_path, source, commit="second")
+    assert state["commit"] == expected
 
 
 def test_phases_on_smaller_faces_go_on_where_they_were_stopped(config, tmp_path):
