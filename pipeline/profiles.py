@@ -116,7 +116,7 @@ PROFILES = {
             "lite",
             muwnet_config.LITE,
             _FER2013_GATES,
-            "1.5 hours on 2 CPU cores with FER2013",
+            "1 hour on 2 CPU cores with FER2013",
             teachers=("cpu-long",),
         ),
         Profile("paper-1", muwnet_config.PAPER_1, _FER2013_GATES, _PAPER_TIME),

@@ -2,9 +2,7 @@
 
 import contextlib
 import dataclasses
-import os
 import pathlib
-import tempfile
 
 from muwnet_fer.components.atomic_pusher import versions
 from muwnet_fer.data import fer2013, model_config
@@ -103,13 +101,12 @@ def _export_packaged(output: pathlib.Path) -> ServedModel:
     if not versions.list_versions(base_path):
         from muwnet_fer.models.muwnet import weights_commands
 
-        base_path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=base_path, prefix=".") as folder:
-            complete = pathlib.Path(folder, "1")
-            weights_commands.export(name, str(complete))
-            # Another process may have been faster: the files are the same.
-            with contextlib.suppress(FileExistsError):
-                os.rename(complete, base_path / "1")
+        try:
+            weights_commands.export(name, str(base_path / "1"))
+        except OSError:
+            if not versions.list_versions(base_path):
+                raise
+            # Another process was faster: the files are the same.
     return ServedModel(base_path, f"packaged weights {name}")
 
 

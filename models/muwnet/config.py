@@ -28,7 +28,8 @@ class Augmentation:
     rotation: float = 15.0  # degrees, either way
     light: float = 0.0  # contrast in 1 +- light, brightness within +- light / 2 of white
     erasing: float = 0.0  # share of the images of which a rectangle is covered
-    mixup: float = 0.0  # alpha of the Beta distribution by which two images are mixed, 0 for none
+    # Alpha of the Beta distribution by which two images are mixed; of no profile since run 8.
+    mixup: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,8 +162,8 @@ PAPER_2 = dataclasses.replace(
     train_on_public_test=True,
 )
 
-# For two CPU cores at FER2013's native size: some two hours (docs/accuracy.md). Without the paper's
-# separable blocks: depthwise convolutions take several times their arithmetic's share.
+# For two CPU cores at FER2013's native size: at most 2.5 hours (docs/accuracy.md). Without the
+# paper's separable blocks: depthwise convolutions take several times their arithmetic's share.
 CPU = MuWNetConfig(
     stages=(
         # Half the arithmetic of `cpu-long`: on two cores an epoch more is worth more than a filter.

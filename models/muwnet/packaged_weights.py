@@ -184,11 +184,11 @@ def _read_saved_model(path: pathlib.Path) -> Weights:
     manifest = _read_manifest(path / SAVED_MODEL_MANIFEST)
     try:
         variables = tf.train.load_checkpoint(str(path / "variables" / "variables"))
+        names = (f"weights/{i}/.ATTRIBUTES/VARIABLE_VALUE" for i in itertools.count())
+        there = itertools.takewhile(variables.has_tensor, names)
+        arrays = [variables.get_tensor(name) for name in there]
     except (tf.errors.OpError, ValueError) as error:
         raise WeightsError(f"expected a SavedModel at {path}, got {error}") from error
-    names = (f"weights/{i}/.ATTRIBUTES/VARIABLE_VALUE" for i in itertools.count())
-    there = itertools.takewhile(variables.has_tensor, names)
-    arrays = [variables.get_tensor(name) for name in there]
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(array.tobytes())

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import tempfile
 from collections.abc import Callable, Sequence
 
 import tabulate
@@ -112,11 +113,23 @@ def _shorten(named: dict[str, str]) -> dict[str, str]:
 
 
 def export(name: str, folder: str) -> None:
-    """Writes a SavedModel with a pushed version's signatures.
+    """Writes a SavedModel with a pushed version's signatures, whole or not at all.
 
-    Raises: see packaged_weights.read.
+    Raises: see packaged_weights.read; WeightsError or OSError where it cannot be written, or where
+    `folder` is there and not empty.
     """
+    import tensorflow as tf
+
     from muwnet_fer.models.muwnet import export as saved_model
 
     weights = packaged_weights.read(name)
-    saved_model.save(packaged_weights.load(weights), weights.manifest, folder)
+    module = packaged_weights.load(weights)
+    target = pathlib.Path(folder).absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as temporary:
+        complete = pathlib.Path(temporary, target.name)
+        try:
+            saved_model.save(module, weights.manifest, str(complete))
+        except tf.errors.OpError as error:  # no OSError: a full disk, for example
+            raise packaged_weights.WeightsError(f"cannot write {folder}: {error}") from error
+        complete.rename(target)

@@ -62,7 +62,10 @@ def measure_sgemm() -> float:
 
 
 def count_macs(network: keras.Model) -> int:
-    """Returns the multiply-accumulates of one face's forward pass, by TensorFlow's profiler."""
+    """Returns half the operations of one face's forward pass, by TensorFlow's profiler.
+
+    Of these all but some hundredths are multiply-accumulates.
+    """
     face = tf.TensorSpec((1, fer2013.IMAGE_SIZE, fer2013.IMAGE_SIZE), tf.uint8)
     function = tf.function(lambda image: network(image, training=False))
     graph = function.get_concrete_function(face).graph

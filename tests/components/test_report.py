@@ -220,6 +220,14 @@ def test_a_training_that_did_not_end_has_its_curves(sources, tiny_config, tmp_pa
     assert "another size" not in page  # they would have come with epoch 3
 
 
+def test_a_series_that_an_older_version_did_not_begin_is_left_out(write_sources):
+    sources = write_sources(PREDICTIONS)
+    sources.history["cpu_seconds"] = [1.0]
+    epochs = training.collect(sources)["epochs"]
+    assert len(epochs) == len(sources.history["loss"])
+    assert all(of.keys() == sources.history.keys() - {"cpu_seconds"} | {"epoch"} for of in epochs)
+
+
 def test_a_smooth_way_down_is_no_fall_of_the_learning_rate():
     rates = [0.05 + 0.05 * np.cos(np.pi * epoch / 80) for epoch in range(80)]
     assert training._find_drops(rates) == []

@@ -259,6 +259,7 @@ def test_erasing_covers_one_rectangle_of_one_level_in_the_asked_share():
 )
 def test_light_and_erasing_survive_their_config(layer):
     copy = type(layer).from_config(layer.get_config())
+    assert copy.get_config() == layer.get_config()
     images = draw_images(6)
     layer.seed_generator.state.assign(copy.seed_generator.state)
     np.testing.assert_array_equal(copy(images, training=True), layer(images, training=True))

@@ -110,10 +110,11 @@ def test_what_is_no_weights_is_named_with_what_there_is(name):
         packaged_weights.read(name)
 
 
-def test_saved_model_without_variables_is_named(pushed, tmp_path):
+@pytest.mark.parametrize("gone", ["variables", "variables/variables.data-00000-of-00001"])
+def test_saved_model_without_variables_is_named(gone, pushed, tmp_path):
     path = tmp_path / "2"
     shutil.copytree(pushed, path)
-    shutil.rmtree(path / "variables")
+    (path / gone).rename(tmp_path / "gone")
     with pytest.raises(packaged_weights.WeightsError, match=f"a SavedModel at {path}"):
         packaged_weights.read(str(path))
 

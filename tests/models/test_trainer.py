@@ -233,7 +233,7 @@ def test_training_learns_from_its_teachers(
     assert facts["teachers"] == 2 * [{**teacher, "data_md5": "this"}]
     assert "other data" not in read_log(caplog)
     assert f"learns by 75% from {path}, {path}" in read_log(caplog)
-    assert facts["teachers_seconds"] >= 0
+    assert "teachers_seconds" in facts
     # Killed and started again, it need not ask them again.
     predict = distillation.predict
     monkeypatch.setattr(distillation, "predict", None)

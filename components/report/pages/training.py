@@ -36,10 +36,13 @@ def _describe_epochs(
     contaminated: bool,
     muwnet: dict[str, Any],
 ) -> dict[str, Any]:
+    epochs = len(history["loss"])
+    # A training that an older version began may lack a series in its first epochs.
+    whole = {name: values for name, values in history.items() if len(values) == epochs}
     return {
         "epochs": [
-            {name: values[epoch] for name, values in history.items()} | {"epoch": epoch + 1}
-            for epoch in range(len(history["loss"]))
+            {name: values[epoch] for name, values in whole.items()} | {"epoch": epoch + 1}
+            for epoch in range(epochs)
         ],
         "planned": sum(phase["epochs"] for phase in muwnet["phases"]),
         "contaminated": contaminated,
