@@ -38,7 +38,7 @@ class ServedModel:
 
 def choose_model_dir(output: pathlib.Path = config.OUTPUT) -> ServedModel:
     """Returns what FER2013's lineage pushed, else what another lineage pushed last, else the
-    packaged weights with the best accuracy, else the sample's model.
+    packaged weights with the best accuracy on PublicTest, else the sample's model.
 
     Args:
       output: folder of the lineages. Packaged weights are exported into it, once.
@@ -111,6 +111,10 @@ def _export_packaged(output: pathlib.Path) -> ServedModel:
 
 
 def _accuracy(weights: packaged_weights.Weights) -> float:
-    """Of PrivateTest, as the manifest states; -1 where it states none."""
-    figures = weights.manifest.get("figures", {}).get(fer2013.PRIVATE_TEST, {})
+    """Of PublicTest, as the manifest states, for PrivateTest chooses nothing; -1 where it states
+    none, or was trained on.
+    """
+    if packaged_weights.have_seen_public_test([weights]):
+        return -1.0
+    figures = weights.manifest.get("figures", {}).get(fer2013.PUBLIC_TEST, {})
     return figures.get("accuracy", {}).get("value", -1.0)

@@ -78,6 +78,7 @@ def test_packaged_weights_of_best_accuracy_come_before_the_sample(tmp_path, monk
     set_packaged(monkeypatch, weights_folder)
     for name, accuracy in (("good", 0.7), ("best", 0.75), ("unmeasured", None)):
         write_weights(weights_folder, name, accuracy)
+    write_weights(weights_folder, "trained on it", 0.99, public_test_contaminated=True)
     output = tmp_path / "output"
     push(output, "sample", 5)
     served = served_model.choose_model_dir(output)
@@ -97,7 +98,7 @@ def test_packaged_weights_of_best_accuracy_come_before_the_sample(tmp_path, monk
     assert again.newest.is_dir()
 
 
-def write_weights(folder, name, accuracy, seed=1):
+def write_weights(folder, name, accuracy, seed=1, **facts):
     import dataclasses
 
     import keras
@@ -108,9 +109,11 @@ def write_weights(folder, name, accuracy, seed=1):
     config = profiles.PROFILES["smoke"].muwnet
     keras.utils.set_random_seed(seed)
     arrays = [np.array(a) for a in muwnet_model.build_muwnet(config).get_weights()]
-    manifest = {"muwnet": dataclasses.asdict(config), "temperature": 1.0}
+    manifest = {"muwnet": dataclasses.asdict(config), "temperature": 1.0, **facts}
     if accuracy is not None:
-        manifest["figures"] = {"private_test": {"accuracy": {"value": accuracy}}}
+        # PrivateTest would choose another one.
+        splits = {"public_test": accuracy, "private_test": 1 - accuracy}
+        manifest["figures"] = {split: {"accuracy": {"value": of}} for split, of in splits.items()}
     packaged_weights.write(folder, name, packaged_weights.Weights(manifest, arrays, ""))
 
 
