@@ -90,7 +90,7 @@ def augment(image: keras.KerasTensor, config: muwnet_config.MuWNetConfig) -> ker
     x = keras.layers.Rescaling(1 / 255, name="rescale")(x)
     augmentation = config.augmentation
     # Generators of one seed would give one layer's draws to another: turned faces, and no others,
-    # would be covered (docs/accuracy.md: an error that all runs share).
+    # would be covered (docs/accuracy.md: an error that runs 3 to 11 share).
     derived = np.random.SeedSequence(config.seed).generate_state(3) >> 1
     affine_seed, light_seed, erasing_seed = map(int, derived)
     x = layers.RandomAffine(

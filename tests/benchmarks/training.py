@@ -64,7 +64,7 @@ def measure_sgemm() -> float:
 def count_macs(network: keras.Model) -> int:
     """Returns half the operations of one face's forward pass, by TensorFlow's profiler.
 
-    Of these all but some hundredths are multiply-accumulates.
+    Of these all but a hundredth or two at most are multiply-accumulates.
     """
     face = tf.TensorSpec((1, fer2013.IMAGE_SIZE, fer2013.IMAGE_SIZE), tf.uint8)
     function = tf.function(lambda image: network(image, training=False))
