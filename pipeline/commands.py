@@ -38,7 +38,7 @@ from muwnet_fer.data import extras
     multiple=True,
     metavar="WEIGHTS",
     help="Weights to learn from, for a profile that learns from others, named as for --warm-start; "
-    "repeat for several.  [default: the profile's own, cpu-long of the package]",
+    "repeat for several.  [default: the profile's own, of the package]",
 )
 @click.option("--output", metavar="DIR", help="Where the run is kept.  [default: output/<lineage>]")
 @click.option("--to", metavar="COMPONENT", help="Ends after this component, such as Trainer.")

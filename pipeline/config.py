@@ -152,8 +152,8 @@ def make_config(
       output: folder in place of output/<lineage>.
       private_fraction: share of a folder's `test` that becomes private_test.
       max_bad_rows: how many bad rows are set aside at most.
-      warm_start: weights that the training starts from in place of the profile's own, if it has
-        some, see packaged_weights.read; its learning rate is then WARM_START_RATE of the profile's.
+      warm_start: weights that the training starts from, see packaged_weights.read; its learning
+        rate is then WARM_START_RATE of the profile's.
       teachers: weights that a profile with distillation learns from, in place of its own ones.
 
     Raises:
@@ -177,8 +177,6 @@ def make_config(
     lineage = SAMPLE_LINEAGE if identity is None else choose_lineage(identity)
     default_profile = "smoke" if lineage == SAMPLE_LINEAGE else "cpu"
     chosen = profiles.PROFILES[profile or default_profile]
-    if not start and chosen.warm_start:
-        start = _read_weights("--warm-start", chosen.warm_start)
     if start:
         chosen = _slow_down(chosen, start)
     taught_by = _choose_teachers(chosen, named_teachers)

@@ -25,7 +25,6 @@ class Profile:
     muwnet: muwnet_config.MuWNetConfig
     gates: Gates
     expected_time: str
-    warm_start: str | None = None  # packaged weights that it goes on from
     teachers: tuple[str, ...] = ()  # packaged weights that it learns from
     gates_off_sample: Gates | None = None  # where `gates` are meant for the drawn sample alone
 
@@ -108,9 +107,8 @@ PROFILES = {
             "cpu-long",
             muwnet_config.CPU_LONG,
             _CPU_LONG_GATES,
-            "2 hours a part on 2 CPU cores with FER2013",
-            warm_start="cpu-long",
-            teachers=("cpu-long",),
+            "5 hours on 2 CPU cores with FER2013",
+            teachers=("cpu-long", "cpu"),
         ),
         Profile(
             "lite",

@@ -148,14 +148,6 @@ def test_warm_start_trains_slower_into_a_checkpoint_of_its_own(workspace, write_
     assert slow.checkpoint_dir != warm.checkpoint_dir
 
 
-def test_a_profile_may_begin_with_packaged_weights(workspace, write_weights, small_csv):
-    of_profile = config.make_config([str(small_csv)], "cpu-long")
-    assert of_profile.warm_start.name == "cpu-long"
-    named = config.make_config([str(small_csv)], "cpu-long", warm_start=write_weights("cpu-long"))
-    assert named.warm_start.name.endswith("cpu-long.json")
-    assert named.profile == of_profile.profile
-
-
 def test_warm_start_slows_each_phase(small_csv, write_weights):
     warm = config.make_config([str(small_csv)], "paper-2", warm_start=write_weights("paper-2"))
     rates = [phase.learning_rate for phase in warm.profile.muwnet.phases]
