@@ -178,7 +178,7 @@ def make_config(
     default_profile = "smoke" if lineage == SAMPLE_LINEAGE else "cpu"
     chosen = profiles.PROFILES[profile or default_profile]
     if start:
-        chosen = _slow_down(chosen, start)
+        chosen = _go_on_from(start, chosen)
     taught_by = _choose_teachers(chosen, named_teachers)
     claimed = _claim(output, lineage)
     if identity is None:
@@ -223,8 +223,12 @@ def _read_weights(option: str, name_or_path: str) -> _FoundWeights:
     return _FoundWeights(NamedWeights(name_or_path, weights.sha256), weights.config)
 
 
-def _slow_down(profile: profiles.Profile, start: _FoundWeights) -> profiles.Profile:
-    """Returns the profile with the learning rate of a warm start."""
+def _go_on_from(start: _FoundWeights, profile: profiles.Profile) -> profiles.Profile:
+    """Returns the profile with a lower learning rate and without phases on smaller faces.
+
+    Those are for networks that begin at random: one that was trained has to get used to them, and
+    back again (docs/accuracy.md, run 4).
+    """
     if differences := packaged_weights.find_differences(profile.muwnet, start.muwnet):
         raise ConfigError(
             f"--warm-start: expected weights of the network of profile {profile.name!r}, got "
@@ -235,6 +239,7 @@ def _slow_down(profile: profiles.Profile, start: _FoundWeights) -> profiles.Prof
         if phase.learning_rate is not None
         else phase
         for phase in profile.muwnet.phases
+        if phase.input_size is None
     )
     rate = profile.muwnet.learning_rate * WARM_START_RATE
     muwnet = dataclasses.replace(profile.muwnet, learning_rate=rate, phases=phases)

@@ -1,8 +1,8 @@
 """Batch normalisation's statistics, taken once more: from faces as they are.
 
-Those that a training keeps describe augmented faces: blurred a little by the interpolation, partly
-covered. A served face is neither (for such gaps see Touvron et al. 2019, arXiv:1906.06423; for the
-statistics Wu and Johnson 2021, arXiv:2105.07576). docs/accuracy.md has what it gains.
+Those that a training keeps describe augmented faces, of which some are partly covered, and the
+weights as they moved, not their averages (for such gaps see Touvron et al. 2019, arXiv:1906.06423;
+for the statistics Wu and Johnson 2021, arXiv:2105.07576). docs/accuracy.md has what it gains.
 """
 
 import keras

@@ -213,10 +213,15 @@ def test_who_learns_from_a_model_trained_on_public_test_is_no_better_than_it(
 def test_training_learns_from_its_teachers(
     config, transformed, files, tmp_path, caplog, monkeypatch
 ):
-    run(config, transformed, files, tmp_path / "first" / "out")
-    path = tmp_path / "first" / "out" / "model"
-    weights = packaged_weights.read(str(path))
-    teacher = {"name": str(path), "sha256": weights.sha256}
+    paths = []
+    for seed in (1, 2):
+        out = tmp_path / f"teacher{seed}" / "out"
+        run(dataclasses.replace(config, seed=seed), transformed, files, out)
+        paths.append(str(out / "model"))
+    weights = [packaged_weights.read(path) for path in paths]
+    teachers = [
+        {"name": path, "sha256": read.sha256} for path, read in zip(paths, weights, strict=True)
+    ]
     trained_on = []
     fit = training.fit
 
@@ -227,30 +232,31 @@ def test_training_learns_from_its_teachers(
     monkeypatch.setattr(training, "fit", spy)
     taught = dataclasses.replace(config, distillation=0.75)
     with caplog.at_level(logging.INFO, "muwnet_fer.training"):
-        facts = run(
-            taught, transformed, files, tmp_path / "taught" / "out", teachers=[teacher, teacher]
-        )
-    assert facts["teachers"] == 2 * [{**teacher, "data_md5": "this"}]
+        facts = run(taught, transformed, files, tmp_path / "taught" / "out", teachers=teachers)
+    assert facts["teachers"] == [{**teacher, "data_md5": "this"} for teacher in teachers]
     assert "other data" not in read_log(caplog)
-    assert f"learns by 75% from {path}, {path}" in read_log(caplog)
+    assert f"learns by 75% from {paths[0]}, {paths[1]}" in read_log(caplog)
     assert "teachers_seconds" in facts
     # Killed and started again, it need not ask them again.
     predict = distillation.predict
     monkeypatch.setattr(distillation, "predict", None)
-    run(taught, transformed, files, tmp_path / "taught" / "again", teachers=[teacher, teacher])
+    run(taught, transformed, files, tmp_path / "taught" / "again", teachers=teachers)
     monkeypatch.setattr(distillation, "predict", predict)
     kept = tmp_path / "taught" / "checkpoint" / "teachers.npz"
     kept.write_bytes(kept.read_bytes()[:-100])
     with caplog.at_level(logging.INFO, "muwnet_fer.training"):
-        run(taught, transformed, files, tmp_path / "taught" / "mended", teachers=[teacher, teacher])
+        run(taught, transformed, files, tmp_path / "taught" / "mended", teachers=teachers)
     assert f"asks the teachers again: {kept} cannot be read" in read_log(caplog)
     split, again, mended = trained_on
     np.testing.assert_array_equal(split.targets, mended.targets)
     np.testing.assert_array_equal(split.targets, again.targets)
     assert split.size == 40  # the constant ones are out here, too
-    module = packaged_weights.load(weights)
     views = [split.faces, split.faces[:, :, ::-1]]
-    predicted = np.mean([module.predict_faces(view)["probabilities"] for view in views], axis=0)
+    modules = [packaged_weights.load(read) for read in weights]
+    predicted = np.mean(
+        [module.predict_faces(view)["probabilities"] for module in modules for view in views],
+        axis=0,
+    )
     expected = 0.25 * np.eye(7)[split.labels] + 0.75 * predicted
     np.testing.assert_allclose(split.targets, expected, atol=1e-6)
 

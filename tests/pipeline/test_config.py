@@ -154,10 +154,23 @@ def test_warm_start_slows_each_phase(small_csv, write_weights):
     assert rates == [None, pytest.approx(1e-5), None]
 
 
+def test_warm_start_needs_no_smaller_faces(small_csv, write_weights):
+    cold = config.make_config([str(small_csv)], "cpu")
+    warm = config.make_config([str(small_csv)], "cpu", warm_start=write_weights("cpu"))
+    assert [phase.input_size for phase in cold.profile.muwnet.phases] == [32, None]
+    assert warm.profile.muwnet.phases == cold.profile.muwnet.phases[1:]
+
+
 def test_warm_start_of_another_network_leaves_nothing(workspace, write_weights):
     with pytest.raises(config.ConfigError, match="profile 'cpu', got others .* fully_connected is"):
         config.make_config(warm_start=write_weights("smoke"), profile="cpu")
     assert not (workspace / "output").exists()
+
+
+def test_a_profile_has_teachers_of_its_own(small_csv):
+    taught = config.make_config([str(small_csv)], "cpu-long")
+    assert [teacher.name for teacher in taught.teachers] == ["cpu-long", "cpu"]
+    assert [len(teacher.sha256) for teacher in taught.teachers] == [64, 64]
 
 
 def test_teachers_are_for_profiles_that_learn_from_them(workspace, write_weights):

@@ -24,7 +24,7 @@ def read_thresholds(has_baseline: bool) -> dict:
     return metric_specs.metric_thresholds_from_metrics_specs(eval_config.metrics_specs, eval_config)
 
 
-@pytest.mark.parametrize("name", ["cpu", "paper-1"])
+@pytest.mark.parametrize("name", ["cpu", "cpu-long", "paper-1"])
 def test_floors_are_the_documented_ones(name):
     readme = pathlib.Path(__file__).parents[2].joinpath("README.md").read_text()
     (row,) = re.findall(rf"^\| `{name}` \|.*$", readme, re.M)
