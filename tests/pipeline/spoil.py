@@ -30,10 +30,30 @@ def export_biased(fn_args) -> None:
     """One class gets a head start: the model is worse, if not by much."""
     from muwnet_fer.data import fer2013
 
+    head_start = _measure_head_start(fn_args)
+
     def favour(kernel, bias):
-        bias[fer2013.EMOTIONS.index(FAVOURED)] += 3.0
+        bias[fer2013.EMOTIONS.index(FAVOURED)] += head_start
 
     _export_changed(fn_args, favour)
+
+
+def _measure_head_start(fn_args) -> float:
+    """Returns the bias by which a tenth of the other classes' public_test faces become FAVOURED."""
+    import numpy as np
+    import tensorflow_transform as tft
+
+    from muwnet_fer.data import fer2013
+    from muwnet_fer.models.muwnet import examples, packaged_weights
+
+    spec = tft.TFTransformOutput(fn_args.transform_graph_path).transformed_feature_spec()
+    split = examples.load_split(fn_args.eval_files, spec)
+    weights = packaged_weights.read(fn_args.custom_config["spoilt_model"])
+    module = packaged_weights.load(weights)
+    favoured = fer2013.EMOTIONS.index(FAVOURED)
+    others = np.log(module.predict_faces(split.faces)["probabilities"])[split.labels != favoured]
+    behind = others.max(axis=1) - others[:, favoured]
+    return weights.manifest["temperature"] * float(np.quantile(behind, 0.1))
 
 
 def raise_error(fn_args) -> None:
