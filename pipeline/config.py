@@ -153,7 +153,7 @@ def make_config(
       private_fraction: share of a folder's `test` that becomes private_test.
       max_bad_rows: how many bad rows are set aside at most.
       warm_start: weights that the training starts from, see packaged_weights.read; its learning
-        rate is then WARM_START_RATE of the profile's.
+        rate is then WARM_START_RATE of the profile's, and phases on smaller faces are left out.
       teachers: weights that a profile with distillation learns from, in place of its own ones.
 
     Raises:

@@ -178,7 +178,9 @@ def test_saved_network_loads_with_equal_outputs_and_its_augmentation(tiny_config
 def test_xla_is_left_off():
     """Keras turns it on where there is a GPU; it cannot compile the augmentation."""
     network = muwnet_model.build_muwnet(muwnet_config.SMOKE)
+    network.compile(loss="categorical_crossentropy", jit_compile="auto")
     assert not network.get_layer("augment").supports_jit
+    assert network.jit_compile is False
 
 
 def test_a_network_for_smaller_faces_shares_layers_and_weights(tiny_config):
