@@ -19,7 +19,8 @@ def export_swapped(fn_args) -> None:
 
     first, second = (fer2013.EMOTIONS.index(emotion) for emotion in SWAPPED)
 
-    def swap(kernel, bias):
+    def swap(weights):
+        kernel, bias = weights.arrays[-2:]
         kernel[:, [first, second]] = kernel[:, [second, first]]
         bias[[first, second]] = bias[[second, first]]
 
@@ -30,15 +31,14 @@ def export_biased(fn_args) -> None:
     """One class gets a head start: the model is worse, if not by much."""
     from muwnet_fer.data import fer2013
 
-    head_start = _measure_head_start(fn_args)
-
-    def favour(kernel, bias):
-        bias[fer2013.EMOTIONS.index(FAVOURED)] += head_start
+    def favour(weights):
+        bias = weights.arrays[-1]
+        bias[fer2013.EMOTIONS.index(FAVOURED)] += _measure_head_start(weights, fn_args)
 
     _export_changed(fn_args, favour)
 
 
-def _measure_head_start(fn_args) -> float:
+def _measure_head_start(weights, fn_args) -> float:
     """Returns the bias by which a tenth of the other classes' public_test faces become FAVOURED."""
     import numpy as np
     import tensorflow_transform as tft
@@ -48,7 +48,6 @@ def _measure_head_start(fn_args) -> float:
 
     spec = tft.TFTransformOutput(fn_args.transform_graph_path).transformed_feature_spec()
     split = examples.load_split(fn_args.eval_files, spec)
-    weights = packaged_weights.read(fn_args.custom_config["spoilt_model"])
     module = packaged_weights.load(weights)
     favoured = fer2013.EMOTIONS.index(FAVOURED)
     others = np.log(module.predict_faces(split.faces)["probabilities"])[split.labels != favoured]
@@ -61,10 +60,11 @@ def raise_error(fn_args) -> None:
 
 
 def _export_changed(fn_args, change) -> None:
+    """Exports the model that `change` altered, in place: the last layer's arrays come last."""
     from muwnet_fer.models.muwnet import export, packaged_weights
 
     weights = packaged_weights.read(fn_args.custom_config["spoilt_model"])
-    change(*weights.arrays[-2:])  # the last layer's, in place
+    change(weights)
     module = packaged_weights.load(weights)
     export.save(module, weights.manifest, fn_args.serving_model_dir)
 

@@ -241,11 +241,18 @@ def test_bodies_that_are_kept_at_once_are_bounded(base_path, server_faces):
     options = ("--model-dir", base_path, "--max-queue", "1")
     with server_process.serve(*options, cwd=base_path) as server:
         host, _, port = server.rest.removeprefix("http://").rpartition(":")
+        kept = []
         with contextlib.ExitStack() as connections:
-            for _ in range(18):
+
+            def is_full_with_another() -> bool:
+                # One by one: a connection that comes beside the request may be what is refused.
                 connection = socket.create_connection((host, int(port)), timeout=DEADLINE)
-                connections.enter_context(connection).sendall(head)
-            server_process.wait_until(lambda: post(server, faces).status_code == 503)
+                kept.append(connections.enter_context(connection))
+                connection.sendall(head)
+                return post(server, faces).status_code == 503
+
+            server_process.wait_until(is_full_with_another)
+            assert 18 <= len(kept) < 30
             assert requests.get(f"{server.rest}/v1/models/muwnet", timeout=DEADLINE).ok
         server_process.wait_until(lambda: post(server, faces).status_code == 200)
 
