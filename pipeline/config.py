@@ -108,9 +108,11 @@ class PipelineConfig:
     @property
     def gates(self) -> profiles.Gates:
         """The profile's gates for this data."""
-        if self.lineage == SAMPLE_LINEAGE:
-            return self.profile.gates
-        return self.profile.gates_off_sample or self.profile.gates
+        own = {
+            SAMPLE_LINEAGE: self.profile.sample_gates,
+            FER2013_LINEAGE: self.profile.fer2013_gates,
+        }
+        return own.get(self.lineage) or self.profile.gates
 
     @property
     def description(self) -> str:

@@ -44,6 +44,13 @@ def run(
         `config.make_config`.
       to: id of the last component to run, such as Trainer.
     """
+    # Before TensorFlow is imported, as by weights that are a SavedModel: about doubles training on
+    # CPUs without VNNI, where it is off.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    # Equal trainings give equal weights: with more such threads TensorFlow adds three or more
+    # gradients up in the order in which they come. Each operation still uses all cores.
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's greetings
     try:
         if to is not None and to not in pipeline_config.COMPONENTS:
             raise pipeline_config.ConfigError(
@@ -79,11 +86,6 @@ def _run_with_messages(
     config: pipeline_config.PipelineConfig, to: str | None, log: pathlib.Path
 ) -> int | None:
     """Runs, and writes down how it ended; None where TFX only created the pipeline."""
-    # Before TensorFlow is imported: about doubles training on CPUs without VNNI, where it is off.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    # Equal trainings give equal weights: with more such threads TensorFlow adds three or more
-    # gradients up in the order in which they come. Each operation still uses all cores.
-    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
     journal = None
     try:
         with interruption.repeated():

@@ -73,7 +73,9 @@ class MuWNetConfig:
     seed: int = 1
 
     def __post_init__(self):
-        """Raises ValueError for unknown names, no phases, or a last one of another size."""
+        """Raises ValueError for unknown names, no phases, a last one of another size, and phases
+        with a learning rate beside a cosine, which is one curve over all of them.
+        """
         for field, known in _KNOWN_NAMES.items():
             if (value := getattr(self, field)) not in known:
                 raise ValueError(f"expected {field} of {', '.join(known)}, got {value!r}")
@@ -81,6 +83,9 @@ class MuWNetConfig:
             raise ValueError("expected phases, got none")
         if (size := self.phases[-1].input_size) is not None:
             raise ValueError(f"expected a last phase at the network's own size, got {size}")
+        rates = [phase.learning_rate for phase in self.phases if phase.learning_rate is not None]
+        if rates and self.schedule == "cosine":
+            raise ValueError(f"expected phases without learning rates, got {rates}")
 
     @property
     def epochs(self) -> int:

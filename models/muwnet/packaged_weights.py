@@ -104,6 +104,8 @@ def halve(weights: Weights) -> Weights:
 def write(folder: pathlib.Path, name: str, weights: Weights) -> pathlib.Path:
     """Writes halved weights and their manifest; returns the manifest's path.
 
+    Killed between the two files, it leaves a pair that `read` refuses: their SHA-256 differs.
+
     Raises:
       OSError: where they cannot be written.
     """
@@ -189,6 +191,8 @@ def _read_saved_model(path: pathlib.Path) -> Weights:
         arrays = [variables.get_tensor(name) for name in there]
     except (tf.errors.OpError, ValueError) as error:
         raise WeightsError(f"expected a SavedModel at {path}, got {error}") from error
+    if not arrays:
+        raise WeightsError(f"expected weights in the variables of {path}, got none")
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(array.tobytes())

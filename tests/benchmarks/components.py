@@ -97,9 +97,7 @@ def run_pipeline(csv: str, output: str, seed: int, to: str | None) -> None:
     muwnet = dataclasses.replace(
         muwnet_config.SMOKE, phases=(muwnet_config.Phase(1),), seed=seed, warmup_epochs=0.0
     )
-    profile = dataclasses.replace(
-        config.profile, muwnet=muwnet, gates=open_gates, gates_off_sample=None
-    )
+    profile = dataclasses.replace(config.profile, muwnet=muwnet, gates=open_gates)
     config = dataclasses.replace(config, profile=profile)
     sampler = MemorySampler()
     seconds, peaks = {}, {}

@@ -451,6 +451,14 @@ def test_the_card_gives_away_no_folders(write_sources, tmp_path):
     assert "/home" not in card
 
 
+def test_the_card_takes_kaggles_files_for_the_same_data(write_sources, tmp_path):
+    one, other = fer2013.KAGGLE_MD5
+    weights = {"name": "weights", "sha256": "0", "data_md5": one}
+    sources = write_sources(PREDICTIONS, teachers=[weights], data_md5=other)
+    site.write(sources, tmp_path / "s")
+    assert "learnt from other data" not in (tmp_path / "s" / "MODEL_CARD.md").read_text()
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"run_id": "x"}'])
 def test_facts_that_are_none_are_named(tmp_path, content):
     (tmp_path / run_facts.FILE_NAME).write_text(content)

@@ -29,6 +29,7 @@ def test_from_dict_takes_values_over_instead_of_defaults():
     changed = dataclasses.replace(
         muwnet_config.SMOKE,
         stages=(muwnet_config.Stage("residual", 7, repeats=3, stride=1),),
+        schedule="constant",
         phases=(muwnet_config.Phase(1, learning_rate=0.25), muwnet_config.Phase(2)),
         augmentation=muwnet_config.Augmentation(False, 0.5, 0.25, 90.0),
         weight_decay=0.125,
@@ -42,7 +43,7 @@ def test_from_dict_takes_values_over_instead_of_defaults():
 
 
 def test_epochs_sum_up_all_phases():
-    phases = (muwnet_config.Phase(3), muwnet_config.Phase(4, 0.1), muwnet_config.Phase(5))
+    phases = (muwnet_config.Phase(3), muwnet_config.Phase(4), muwnet_config.Phase(5))
     assert dataclasses.replace(muwnet_config.SMOKE, phases=phases).epochs == 12
 
 
@@ -109,6 +110,12 @@ def test_unknown_name_is_refused(field):
 def test_a_training_of_no_phases_is_refused():
     with pytest.raises(ValueError, match="expected phases, got none"):
         dataclasses.replace(muwnet_config.CPU, phases=())
+
+
+def test_a_rate_of_a_phase_beside_a_cosine_is_refused():
+    phases = (muwnet_config.Phase(1), muwnet_config.Phase(1, learning_rate=0.01))
+    with pytest.raises(ValueError, match=r"expected phases without learning rates, got \[0.01\]"):
+        dataclasses.replace(muwnet_config.CPU, phases=phases)
 
 
 def test_contaminated_validation_is_called_so():

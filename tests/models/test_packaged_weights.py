@@ -119,6 +119,14 @@ def test_saved_model_without_variables_is_named(gone, pushed, tmp_path):
         packaged_weights.read(str(path))
 
 
+def test_saved_model_without_weights_is_named(pushed, tmp_path):
+    path = tmp_path / "2"
+    tf.saved_model.save(tf.Module(), str(path))
+    shutil.copytree(pushed / "assets.extra", path / "assets.extra")
+    with pytest.raises(packaged_weights.WeightsError, match=f"the variables of {path}, got none"):
+        packaged_weights.read(str(path))
+
+
 def test_other_shapes_are_refused(packaged, tiny_config):
     weights = packaged_weights.read(str(packaged))
     wider = dataclasses.replace(tiny_config, fully_connected=17)

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from tfx.components.trainer import fn_args_utils
 
+from muwnet_fer.data import fer2013
 from muwnet_fer.models.muwnet import (
     checkpoint,
     distillation,
@@ -22,6 +23,7 @@ from muwnet_fer.models.muwnet import (
 from muwnet_fer.models.muwnet import config as muwnet_config
 from muwnet_fer.tests.models import splits
 
+KAGGLE_MD5 = list(fer2013.KAGGLE_MD5)
 CONSTANT = 3  # images of one grey level in each split
 
 
@@ -216,12 +218,14 @@ def test_training_learns_from_its_teachers(
     paths = []
     for seed in (1, 2):
         out = tmp_path / f"teacher{seed}" / "out"
-        run(dataclasses.replace(config, seed=seed), transformed, files, out)
+        seeded = dataclasses.replace(config, seed=seed)
+        run(seeded, transformed, files, out, data_md5=KAGGLE_MD5[0])
         paths.append(str(out / "model"))
     weights = [packaged_weights.read(path) for path in paths]
     teachers = [
         {"name": path, "sha256": read.sha256} for path, read in zip(paths, weights, strict=True)
     ]
+    given = {"teachers": teachers, "data_md5": KAGGLE_MD5[1]}  # the same faces in another file
     trained_on = []
     fit = training.fit
 
@@ -232,20 +236,20 @@ def test_training_learns_from_its_teachers(
     monkeypatch.setattr(training, "fit", spy)
     taught = dataclasses.replace(config, distillation=0.75)
     with caplog.at_level(logging.INFO, "muwnet_fer.training"):
-        facts = run(taught, transformed, files, tmp_path / "taught" / "out", teachers=teachers)
-    assert facts["teachers"] == [{**teacher, "data_md5": "this"} for teacher in teachers]
+        facts = run(taught, transformed, files, tmp_path / "taught" / "out", **given)
+    assert facts["teachers"] == [{**teacher, "data_md5": KAGGLE_MD5[0]} for teacher in teachers]
     assert "other data" not in read_log(caplog)
     assert f"learns by 75% from {paths[0]}, {paths[1]}" in read_log(caplog)
     assert "teachers_seconds" in facts
     # Killed and started again, it need not ask them again.
     predict = distillation.predict
     monkeypatch.setattr(distillation, "predict", None)
-    run(taught, transformed, files, tmp_path / "taught" / "again", teachers=teachers)
+    run(taught, transformed, files, tmp_path / "taught" / "again", **given)
     monkeypatch.setattr(distillation, "predict", predict)
     kept = tmp_path / "taught" / "checkpoint" / "teachers.npz"
     kept.write_bytes(kept.read_bytes()[:-100])
     with caplog.at_level(logging.INFO, "muwnet_fer.training"):
-        run(taught, transformed, files, tmp_path / "taught" / "mended", teachers=teachers)
+        run(taught, transformed, files, tmp_path / "taught" / "mended", **given)
     assert f"asks the teachers again: {kept} cannot be read" in read_log(caplog)
     split, again, mended = trained_on
     np.testing.assert_array_equal(split.targets, mended.targets)

@@ -1,6 +1,9 @@
 """Exported weights appear whole or not at all."""
 
 import dataclasses
+import json
+import pathlib
+import re
 
 import keras
 import numpy as np
@@ -20,6 +23,22 @@ def packaged(tiny_config, tmp_path) -> str:
     folder = tmp_path / "weights"
     weights = packaged_weights.Weights(manifest, [np.array(array) for array in arrays], "")
     return str(packaged_weights.write(folder, "tiny", weights))
+
+
+def test_list_gives_no_accuracy_on_faces_trained_on(packaged, monkeypatch):
+    figures = {key: {"value": 0.9} for key in ("accuracy", "ten_views_accuracy")}
+    path = pathlib.Path(packaged)
+    manifest = json.loads(path.read_text()) | {
+        "parameters": 1234,
+        "figures": {"public_test": figures, "private_test": figures},
+    }
+    folder = (path.parent,)
+    monkeypatch.setattr(packaged_weights.list_names, "__defaults__", folder)
+    monkeypatch.setattr(packaged_weights, "FOLDER", *folder)
+    for contaminated, shown in ((False, ["90.00"] * 4), (True, ["trained on"] * 2 + ["90.00"] * 2)):
+        path.write_text(json.dumps(manifest | {"public_test_contaminated": contaminated}))
+        row = weights_commands.format_list().splitlines()[-1].strip()
+        assert re.split(r"\s{2,}", row) == ["tiny", "1,234", *shown]
 
 
 def test_export_leaves_nothing_but_the_model(packaged, tmp_path):

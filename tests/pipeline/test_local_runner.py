@@ -1,5 +1,7 @@
 """Every end of a run has its message and exit code; TFX itself is left out here."""
 
+import os
+
 import pytest
 
 from muwnet_fer.components.anomaly_gate import executor as anomaly_gate
@@ -35,6 +37,22 @@ def test_ends(tmp_path, small_csv, monkeypatch, capfd, error, exit_code, message
     assert f"full log  {log}" in printed
     if exit_code == exit_codes.CRASHED:
         assert "Traceback" in log.read_text()
+
+
+def test_tensorflow_is_set_up_before_the_weights_that_import_it_are_read(monkeypatch):
+    names = ("TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTEROP_THREADS", "TF_CPP_MIN_LOG_LEVEL")
+    for name in names:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    found = []
+
+    def fail(*arguments):
+        found.extend(os.environ[name] for name in names)
+        raise pipeline_config.ConfigError("seen enough")
+
+    monkeypatch.setattr(pipeline_config, "make_config", fail)
+    assert local_runner.run() == exit_codes.BAD_INPUT
+    assert found == ["1", "1", "3"]
 
 
 def test_a_log_that_cannot_be_written_is_named(tmp_path, small_csv, capfd):
