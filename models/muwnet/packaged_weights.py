@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from muwnet_fer.data import atomic_file
+from muwnet_fer.data import atomic_file, fer2013
 from muwnet_fer.models.muwnet import config as muwnet_config
 
 FOLDER = pathlib.Path(__file__).with_name("weights")
@@ -77,6 +77,19 @@ def have_seen_public_test(weights: Iterable[Weights]) -> bool:
     pass on what they saw.
     """
     return any(of.manifest.get("public_test_contaminated") for of in weights)
+
+
+def find_other_data(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the weights which a training began with or learnt from that had learnt from other
+    data: faces on which its model is judged may be among it.
+    """
+    return [
+        of
+        for of in (manifest["warm_start"], *manifest["teachers"])
+        if of
+        and of.get("data_md5")
+        and not fer2013.hold_same_rows(of["data_md5"], manifest["data_md5"])
+    ]
 
 
 def shorten(name_or_path: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow_transform as tft
 from tfx.components.trainer import fn_args_utils
 
-from muwnet_fer.data import atomic_file, fer2013
+from muwnet_fer.data import atomic_file
 from muwnet_fer.models.muwnet import (
     calibration,
     checkpoint,
@@ -173,15 +173,12 @@ def _describe(named: dict[str, str], found: dict[str, packaged_weights.Weights])
 
 
 def _warn_of_other_data(lineage: dict[str, Any]) -> None:
-    data_md5 = lineage["data_md5"]
-    for of in (lineage["warm_start"], *lineage["teachers"]):
-        if of and of["data_md5"] and not fer2013.hold_same_rows(of["data_md5"], data_md5):
-            _LOGGER.info(
-                "    %s learnt from other data (MD5 %s): faces that are evaluated here may be "
-                "among it",
-                of["name"],
-                of["data_md5"],
-            )
+    for of in packaged_weights.find_other_data(lineage):
+        _LOGGER.info(
+            "    %s learnt from other data (MD5 %s): faces that are evaluated here may be among it",
+            of["name"],
+            of["data_md5"],
+        )
 
 
 def _read_weights(name: str, sha256: str) -> packaged_weights.Weights:

@@ -21,10 +21,10 @@ def format_list() -> str:
     for name in packaged_weights.list_names():
         weights = packaged_weights.read(name)
         manifest = weights.manifest
-        trained_on = {fer2013.PUBLIC_TEST: packaged_weights.have_seen_public_test([weights])}
+        has_seen = packaged_weights.have_seen_public_test([weights])
         accuracies = [
             "trained on"
-            if trained_on.get(split)
+            if has_seen and split == fer2013.PUBLIC_TEST
             else f"{100 * manifest['figures'][split][figure]['value']:.2f}"
             for split in (fer2013.PUBLIC_TEST, fer2013.PRIVATE_TEST)
             for figure in ("accuracy", "ten_views_accuracy")

@@ -84,6 +84,7 @@ def test_floors_are_those_of_the_data(small_csv):
     # What was measured on FER2013 says nothing of other faces.
     cpu = config.make_config(data=[str(small_csv)], profile="cpu")
     assert cpu.gates.f1["fear"] == 0.25
+    assert cpu.gates == dataclasses.replace(sample, profile=cpu.profile).gates
     fer2013 = dataclasses.replace(cpu, lineage=config.FER2013_LINEAGE)
     assert fer2013.gates.f1["fear"] == 0.464
 

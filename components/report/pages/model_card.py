@@ -34,10 +34,7 @@ def collect(sources: report_sources.Sources) -> dict[str, Any]:
         "warm_start": (start := manifest["warm_start"]) and packaged_weights.shorten(start["name"]),
         "learnt_from_other_data": [
             packaged_weights.shorten(of["name"])
-            for of in (start, *manifest["teachers"])
-            if of
-            and of.get("data_md5")
-            and not fer2013.hold_same_rows(of["data_md5"], manifest["data_md5"])
+            for of in packaged_weights.find_other_data(manifest)
         ],
         "data_md5": manifest["data_md5"],
         "kaggle_name": fer2013.KAGGLE_MD5.get(manifest["data_md5"]),
